@@ -1,0 +1,14 @@
+"""The commands of ``bayscribe-relay``, one module each.
+
+A module has ``configure(parser)``, which adds its arguments, and ``run(options)``, which
+returns the exit status. It is imported only when its command is asked for. What may not
+live here: anything but arguments, output and exit status.
+"""
+
+COMMANDS: dict[str, str] = {
+    "serve": "take in the streams of the appliances",
+    "streams": "list and verify what has arrived",
+    "export": "write one encounter's audio and turns as files (development)",
+    "pki": "make certificates and keys for a site without a PKI of its own",
+}
+"""Name and one line about it; the module has the same name."""

@@ -1,0 +1,77 @@
+"""Opening the database so that a commit is on the disk when it returns."""
+
+import os
+from pathlib import Path
+from sqlite3 import Connection as SqliteConnection
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy import event
+from sqlalchemy.engine import make_url
+from sqlalchemy.exc import ArgumentError, SQLAlchemyError
+
+from bayscribe.errors import ConfigError, StorageError
+from bayscribe_relay.store.schema import metadata
+
+BUSY_MS = 30_000
+"""How long a reader or writer waits for another process's lock on SQLite."""
+
+
+def open_engine(url: str) -> sa.Engine:
+    """Connect and make the tables that are missing.
+
+    SQLite runs in WAL mode with ``synchronous=FULL``: a committed transaction survives a
+    power cut. The file is readable by its owner alone.
+
+    Raises:
+        ConfigError: the URL names no database that this installation can reach.
+        StorageError: the database does not open.
+    """
+    try:
+        parsed = make_url(url)
+        if parsed.get_backend_name() == "sqlite":
+            _make_private(parsed.database)
+        engine = sa.create_engine(parsed, pool_pre_ping=True)
+    except (ArgumentError, ImportError) as error:
+        raise ConfigError(
+            f"store.url: cannot be used: {type(error).__name__}",
+            "give sqlite:///FILE, or postgresql+psycopg://... with the postgresql extra installed",
+        ) from None
+    if engine.dialect.name == "sqlite":
+        event.listen(engine, "connect", _durable)
+    try:
+        metadata.create_all(engine)
+    except SQLAlchemyError as error:
+        engine.dispose()
+        raise storage_error(error) from None
+    return engine
+
+
+def storage_error(error: Exception) -> StorageError:
+    """A database failure as the product's own error, without statement or values."""
+    cause = getattr(error, "orig", None) or error
+    text = str(cause).splitlines()[0][:120] if isinstance(cause, Exception) else "failed"
+    return StorageError(
+        f"the relay's store failed: {type(cause).__name__}: {text}",
+        "check free space, permissions and health of the store's disk or server",
+    )
+
+
+def _make_private(database: str | None) -> None:
+    if not database or database == ":memory:":
+        return
+    path = Path(database)
+    try:
+        os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))
+    except OSError as error:
+        raise StorageError(
+            f"{path}: {error.strerror}", "give store.url a folder that exists and is writable"
+        ) from None
+
+
+def _durable(connection: SqliteConnection, _record: Any) -> None:  # noqa: ANN401 - pool internals
+    cursor = connection.cursor()
+    cursor.execute("PRAGMA journal_mode=WAL")
+    cursor.execute("PRAGMA synchronous=FULL")
+    cursor.execute(f"PRAGMA busy_timeout={BUSY_MS}")
+    cursor.close()
