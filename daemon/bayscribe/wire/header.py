@@ -19,7 +19,7 @@ MAX_HEADER_BYTES = 65_536
 
 Hash = Annotated[bytes, Meta(min_length=HASH_BYTES, max_length=HASH_BYTES)]
 Name = Annotated[str, Meta(min_length=1, max_length=128, pattern=r"^[A-Za-z0-9._:/-]+$")]
-Count = Annotated[int, Meta(ge=0, lt=2**63)]
+Count = Annotated[int, Meta(ge=0, le=2**63 - 1)]
 Codec = Literal["flac16", "raw16"]
 ClockState = Literal["synchronised", "unsynchronised", "unknown"]
 
@@ -67,7 +67,7 @@ class _Record(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, tag
     v: Literal[1] = 1
     device: Name
     boot: Annotated[str, Meta(pattern=r"^[0-9a-f]{32}$")]
-    seq: Annotated[int, Meta(ge=1, lt=2**63)]
+    seq: Annotated[int, Meta(ge=1, le=2**63 - 1)]
     encounter: Annotated[str, Meta(pattern=r"^[0-9a-f]{32}$")]
     previous: Hash
     monotonic_ns: Count
