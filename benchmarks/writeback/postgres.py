@@ -1,0 +1,62 @@
+"""A PostgreSQL server of one's own for a measurement, in a folder that goes away with it."""
+
+import contextlib
+import os
+import shutil
+import socket
+import subprocess
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+_DEBIAN = Path("/usr/lib/postgresql")
+
+
+def available() -> bool:
+    """Whether PostgreSQL's server programs are installed."""
+    return _programs() is not None
+
+
+@contextlib.contextmanager
+def running() -> Iterator[str]:
+    """Start a server with its default durability (fsync on); gives the SQLAlchemy URL."""
+    programs = _programs()
+    if programs is None:
+        raise RuntimeError("PostgreSQL's server is not installed (Debian: postgresql)")
+    folder = Path(tempfile.mkdtemp(prefix="bayscribe-pg-"))
+    try:
+        if os.geteuid() == 0:  # the server refuses to run as root
+            shutil.chown(folder, "postgres")
+        data, port = folder / "data", _free_port()
+        _as_server_user(
+            [str(programs / "initdb"), "-D", str(data), "-U", "bayscribe", "-A", "trust"]
+        )
+        options = f"-p {port} -c listen_addresses=127.0.0.1 -c unix_socket_directories={folder}"
+        control = [str(programs / "pg_ctl"), "-D", str(data), "-w"]
+        _as_server_user([*control, "-l", str(folder / "log"), "-o", options, "start"])
+        try:
+            yield f"postgresql+psycopg://bayscribe@127.0.0.1:{port}/postgres"
+        finally:
+            _as_server_user([*control, "-m", "immediate", "stop"])
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _programs() -> Path | None:
+    for folder in sorted(_DEBIAN.glob("*/bin"), reverse=True):
+        if (folder / "initdb").exists():
+            return folder
+    found = shutil.which("initdb")
+    return Path(found).parent if found else None
+
+
+def _as_server_user(command: list[str]) -> None:
+    prefix = ["runuser", "-u", "postgres", "--"] if os.geteuid() == 0 else []
+    subprocess.run([*prefix, *command], check=True, stdout=subprocess.DEVNULL, cwd="/")
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
