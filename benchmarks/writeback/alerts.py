@@ -17,7 +17,7 @@ class AlertReceiver:
         class Handler(BaseHTTPRequestHandler):
             """Takes each POST and answers 204."""
 
-            def do_POST(self) -> None:  # noqa: N802 - the name that http.server calls
+            def do_POST(self) -> None:
                 """Keep one alert."""
                 length = int(self.headers.get("Content-Length", "0"))
                 received.append(json.loads(self.rfile.read(length)))
