@@ -1,0 +1,108 @@
+"""Which weights the beam gets, and from when on.
+
+The beam runs :data:`LOOKAHEAD` samples behind localization, so that when a talker
+is found, the beam can turn to him before his first syllable.
+"""
+
+from collections.abc import Sequence
+
+from bayscribe.dsp.beam import FADE
+from bayscribe.dsp.geometry import Floats, bearing_difference
+from bayscribe.dsp.spectra import BLOCK
+from bayscribe.dsp.track import LAG_BLOCKS
+from bayscribe.dsp.weights import SteeringGrid, WeightSet, delay_and_sum
+from bayscribe.stream import SpeechFrame, Track, TrackFrame
+from bayscribe.units import SAMPLE_RATE, SampleIndex
+
+LOOKAHEAD = (LAG_BLOCKS + 2) * BLOCK
+"""Samples by which the beam's input must be delayed against the localizer's.
+
+A block is decided LAG_BLOCKS blocks and a window's overhang after its end, and the turn
+to it begins half a cross-fade before its first sample.
+"""
+
+SWITCH_MARGIN = 0.15
+"""By how much more salient another talker must be than the one the beam is on."""
+
+ELSEWHERE_DEG = 18.0
+"""Tracks further apart than this are a switch; nearer ones are followed at once."""
+
+WIDE_AFTER_BLOCKS = 50
+"""Blocks without any talker after which the beam opens to all directions."""
+
+LOOK_ELEVATION_DEG = 20.0
+
+
+class BeamSteerer:
+    """Tracks in, weight changes out.
+
+    The beam follows one talker, leaves him for another only when that one is clearly
+    more salient, holds its direction in pauses, and opens after a long one.
+
+    Args:
+        mics: float64 (M, 3), metres, profile order.
+        sample_rate: Hz.
+    """
+
+    def __init__(self, mics: Floats, sample_rate: int = SAMPLE_RATE) -> None:
+        self._mics = mics
+        self._grid = SteeringGrid(mics, sample_rate=sample_rate)
+        self._active: tuple[bool, ...] | None = None
+        self._azimuth: float | None = None
+        self._silent = 0
+        self._set = self._wide()
+
+    @property
+    def initial(self) -> WeightSet:
+        """The set to begin a stream with: open to all directions."""
+        return self._wide()
+
+    def use(self, active: Sequence[bool]) -> None:
+        """Leave out dead or stuck microphones in all sets from now on."""
+        self._active = None if all(active) or not any(active) else tuple(map(bool, active))
+
+    def push(
+        self,
+        frames: Sequence[TrackFrame],
+        speech: Sequence[SpeechFrame] = (),  # noqa: ARG002 - for noise-adaptive sets
+    ) -> list[tuple[SampleIndex, WeightSet]]:
+        """Take in decided frames; the changes of weights that follow, in order.
+
+        Each is a sample at which the cross-fade begins, and the set to fade to.
+        """
+        changes = []
+        for frame in frames:
+            chosen = self._choose(frame)
+            if chosen.sha256 != self._set.sha256:
+                self._set = chosen
+                at = max(0, frame.at - BLOCK - FADE // 2)
+                changes.append((SampleIndex(at), chosen))
+        return changes
+
+    def _choose(self, frame: TrackFrame) -> WeightSet:
+        target = self._target(frame.tracks)
+        if target is None:
+            self._silent += 1
+            if self._silent >= WIDE_AFTER_BLOCKS:
+                self._azimuth = None
+        else:
+            self._silent = 0
+            self._azimuth = target.azimuth_deg
+        if self._azimuth is None:
+            return self._wide()
+        return self._grid.at(self._azimuth, LOOK_ELEVATION_DEG, self._active)
+
+    def _target(self, tracks: Sequence[Track]) -> Track | None:
+        if not tracks:
+            return None
+        loudest = max(tracks, key=lambda t: t.salience)
+        if self._azimuth is None:
+            return loudest
+        held = min(tracks, key=lambda t: bearing_difference(t.azimuth_deg, self._azimuth or 0.0))
+        near = bearing_difference(held.azimuth_deg, self._azimuth) <= ELSEWHERE_DEG
+        if near and loudest.salience <= held.salience + SWITCH_MARGIN:
+            return held
+        return loudest
+
+    def _wide(self) -> WeightSet:
+        return delay_and_sum(self._mics, 0.0, 90.0, active=self._active)
