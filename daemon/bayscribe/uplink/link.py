@@ -9,6 +9,7 @@ import threading
 from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed, InvalidHandshake
@@ -89,6 +90,16 @@ class LinkStatus:
     connections: int
     failures: int
     last_problem: str
+
+
+class _RelayConnection(ClientConnection):
+    """Remembers what broke it: a TLS alert during the WebSocket handshake is lost otherwise."""
+
+    broken_by: Exception | None = None
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self.broken_by = exc
+        super().connection_lost(exc)
 
 
 class Uplink:
@@ -219,9 +230,16 @@ class Uplink:
         Raises:
             LinkError: it could not be made, was refused, or broke.
         """
+        made: list[_RelayConnection] = []
+
+        def make(*arguments: Any, **options: Any) -> _RelayConnection:  # noqa: ANN401 - passed on
+            made.append(_RelayConnection(*arguments, **options))
+            return made[-1]
+
         try:
             async with connect(
                 self._config.url,
+                create_connection=make,  # type: ignore[arg-type]  # it may be any callable
                 ssl=self._tls,
                 server_hostname=self._config.server_name,
                 subprotocols=[SUBPROTOCOL],  # type: ignore[list-item]  # a NewType of str
@@ -244,6 +262,9 @@ class Uplink:
         except ssl.SSLError as error:
             raise _explain_tls(error) from None
         except InvalidHandshake as error:
+            broken_by = made[-1].broken_by if made else None
+            if isinstance(broken_by, ssl.SSLError):
+                raise _explain_tls(broken_by) from None
             raise LinkError(f"no WebSocket at the relay: {error}", code="handshake") from None
         except (OSError, TimeoutError) as error:
             reason = getattr(error, "strerror", None) or type(error).__name__

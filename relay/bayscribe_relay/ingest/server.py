@@ -18,7 +18,7 @@ from bayscribe_relay.config import RelayConfig, opening_keys
 from bayscribe_relay.ingest.hub import Hub
 from bayscribe_relay.ingest.session import Session
 from bayscribe_relay.notify import notify
-from bayscribe_relay.pki.tls import Revocations, claimed_by, server_context
+from bayscribe_relay.pki.tls import ALERTS_TO, Revocations, claimed_by, server_context
 from bayscribe_relay.store.store import Store
 
 STUCK_S = 30.0
@@ -53,13 +53,15 @@ class DeviceConnection(ServerConnection):
 
     async def _admit(self, plain: asyncio.Transport) -> None:
         peer = (plain.get_extra_info("peername") or ("unknown",))[0]
+        ALERTS_TO.set(plain.write)
         try:
             secure = await self.loop.start_tls(
                 plain, self, self.tls, server_side=True, ssl_handshake_timeout=self.handshake_s
             )
         except ssl.SSLError as error:
             reason = getattr(error, "verify_message", "") or error.reason or "handshake failed"
-            log.warning("refused %s at %s: %s", claimed_by(error), peer, str(reason).lower())
+            why = str(reason).replace("_", " ").lower()
+            log.warning("refused %s at %s: %s", claimed_by(error), peer, why)
             plain.abort()
         except (OSError, TimeoutError) as error:
             log.info("no handshake with %s: %s", peer, type(error).__name__)
@@ -137,7 +139,7 @@ class IngestServer:
             device, certificate = self._identify(websocket)
         except LinkError as error:
             log.warning("refused at %s: %s", websocket.remote_address[0], error)
-            await websocket.close(CLOSE_IDENTITY, "identity")
+            await websocket.close(CLOSE_IDENTITY, str(error)[:100])
             return
         if websocket.subprotocol != SUBPROTOCOL:
             log.warning("%s does not speak %s", device, SUBPROTOCOL)

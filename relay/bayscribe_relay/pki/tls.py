@@ -6,6 +6,8 @@ context made here reads the subject out of the client's Certificate message (RFC
 """
 
 import ssl
+from collections.abc import Callable
+from contextvars import ContextVar
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -21,19 +23,51 @@ _CERTIFICATE_MESSAGE = 11
 _HANDSHAKE_RECORD = 22
 
 
+SendAlert = Callable[[bytes], object]
+ALERTS_TO: ContextVar[SendAlert | None] = ContextVar("ALERTS_TO", default=None)
+"""Set by a listener around a handshake: where the alert of a failed one is written.
+
+asyncio (to 3.13 at least) drops the alert together with the connection, and the unit
+would never learn that it is its certificate which is refused."""
+
+
 class WatchedTls(ssl.SSLObject):
     """The server's side of one TLS connection, which remembers who claimed to call."""
 
     claimed: str = "nobody"
+    outgoing: ssl.MemoryBIO
+    send_alert: SendAlert | None = None
 
     def do_handshake(self) -> None:
-        """As the base class; a failure carries the claimed name."""
+        """As the base class; a failure carries the claimed name and tells the other side."""
         try:
             super().do_handshake()
         except ssl.SSLError as error:
             if not isinstance(error, ssl.SSLWantReadError | ssl.SSLWantWriteError):
                 error.add_note(self.claimed)
+                if self.send_alert is not None and (alert := self.outgoing.read()):
+                    self.send_alert(alert)
             raise
+
+
+class WatchedContext(ssl.SSLContext):
+    """A context whose connections are :class:`WatchedTls`."""
+
+    sslobject_class = WatchedTls
+
+    def wrap_bio(
+        self,
+        incoming: ssl.MemoryBIO,
+        outgoing: ssl.MemoryBIO,
+        server_side: bool = False,
+        server_hostname: str | bytes | None = None,
+        session: ssl.SSLSession | None = None,
+    ) -> ssl.SSLObject:
+        """As the base class; keeps what an alert needs."""
+        tls = super().wrap_bio(incoming, outgoing, server_side, server_hostname, session)
+        if isinstance(tls, WatchedTls):
+            tls.outgoing, tls.send_alert = outgoing, ALERTS_TO.get()
+        return tls
 
 
 def claimed_by(error: BaseException) -> str:
@@ -53,7 +87,7 @@ def server_context(
     Raises:
         BadUse: a file is missing or not what it should be.
     """
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context = WatchedContext(ssl.PROTOCOL_TLS_SERVER)
     context.minimum_version = ssl.TLSVersion.TLSv1_3
     context.verify_mode = ssl.CERT_REQUIRED
     context.verify_flags |= ssl.VERIFY_X509_STRICT
@@ -72,7 +106,6 @@ def server_context(
             "make them with `bayscribe-relay pki`",
             code="tls",
         ) from None
-    context.sslobject_class = WatchedTls
     _listen_for_certificates(context)
     return context
 

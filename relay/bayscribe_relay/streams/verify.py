@@ -78,19 +78,29 @@ def _check(
     size = len(record.sealed or b"")
     try:
         header = decode_header(record.header)
-        if record.seq != expected or header.seq != record.seq:
-            raise IntegrityError("a record is missing before this one", code="gap")
-        if header.previous != previous or chain.link(previous, record.header) != record.chain:
-            raise IntegrityError("the chain is broken here", code="chain")
-        key = keys.get(record.certificate)
-        if key is None:
-            raise IntegrityError("the signing certificate is missing", code="certificate")
-        chain.verify_signature(key, record.chain, record.sealed_sha256, record.signature)
-        if record.sealed is not None and chain.sealed_digest(record.sealed) != record.sealed_sha256:
-            raise IntegrityError("the sealed payload was altered", code="sealed")
+        _check_links(record, header, expected, previous, keys)
         if not isinstance(header, SegmentHeader) or record.sealed is None:
             return CheckedRecord(record, header, "", sealed_bytes=size)
         payload, pcm = check_audio(opening, header, record.header, record.sealed)
     except IntegrityError as error:
         return CheckedRecord(record, header, error.code, sealed_bytes=size)
     return CheckedRecord(record, header, "", payload.turns, pcm, size)
+
+
+def _check_links(
+    record: StoredRecord,
+    header: Header,
+    expected: int,
+    previous: bytes,
+    keys: dict[bytes, ec.EllipticCurvePublicKey],
+) -> None:
+    if record.seq != expected or header.seq != record.seq:
+        raise IntegrityError("a record is missing before this one", code="gap")
+    if header.previous != previous or chain.link(previous, record.header) != record.chain:
+        raise IntegrityError("the chain is broken here", code="chain")
+    key = keys.get(record.certificate)
+    if key is None:
+        raise IntegrityError("the signing certificate is missing", code="certificate")
+    chain.verify_signature(key, record.chain, record.sealed_sha256, record.signature)
+    if record.sealed is not None and chain.sealed_digest(record.sealed) != record.sealed_sha256:
+        raise IntegrityError("the sealed payload was altered", code="sealed")
