@@ -62,16 +62,18 @@ async def _serve(args: argparse.Namespace) -> None:
     settings, context = _settings(args), _tls(args)
     store, plan = Store(args.store), FaultPlan(settings)
     server, mllp = FhirServer(store, settings, plan), MllpServer(store, settings, plan)
-    app = server.application()
-    Admin(server, mllp).add_to(app)
-    runner = web.AppRunner(app, access_log=None, shutdown_timeout=1.0)
+    runner = web.AppRunner(server.application(), access_log=None, shutdown_timeout=1.0)
     await runner.setup()
     await web.TCPSite(runner, args.host, args.port, ssl_context=context, backlog=512).start()
+    admin = web.AppRunner(Admin(server, mllp).application(), access_log=None)
+    await admin.setup()
+    await web.TCPSite(admin, "127.0.0.1", 0).start()
     listener = await listen(mllp, args.host, args.mllp_port, context)
     scheme = "https" if context else "http"
     origin = f"{scheme}://{args.host}:{runner.addresses[0][1]}"
     mllp_port = listener.sockets[0].getsockname()[1]
-    ready = {"fhir": f"{origin}/fhir", "admin": f"{origin}/_admin", "mllp_port": mllp_port}
+    hand = f"http://127.0.0.1:{admin.addresses[0][1]}/_admin"
+    ready = {"fhir": f"{origin}/fhir", "admin": hand, "mllp_port": mllp_port}
     print(json.dumps(ready), flush=True)  # noqa: T201 - the line that whoever started it waits for
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
@@ -80,7 +82,7 @@ async def _serve(args: argparse.Namespace) -> None:
     listener.close()
     mllp.drop_all()
     with contextlib.suppress(TimeoutError):
-        await asyncio.wait_for(runner.cleanup(), 3)
+        await asyncio.wait_for(asyncio.gather(runner.cleanup(), admin.cleanup()), 3)
     store.close()
 
 

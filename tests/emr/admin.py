@@ -22,8 +22,9 @@ class Admin:
         self.server = server
         self.mllp = mllp
 
-    def add_to(self, app: web.Application) -> None:
-        """Add the routes."""
+    def application(self) -> web.Application:
+        """The routes; served on a plain loopback port of their own."""
+        app = web.Application()
         app.router.add_get("/_admin/settings", self._get_settings)
         app.router.add_patch("/_admin/settings", self._patch_settings)
         app.router.add_post("/_admin/script", self._script)
@@ -32,6 +33,7 @@ class Admin:
         app.router.add_get("/_admin/faults", self._faults)
         app.router.add_post("/_admin/drop-mllp", self._drop_mllp)
         app.router.add_post("/_admin/revoke-tokens", self._revoke)
+        return app
 
     async def _get_settings(self, _request: web.Request) -> web.Response:
         return _json(self.server.settings)

@@ -2,6 +2,7 @@
 
 import json
 import os
+import ssl
 import subprocess
 import sys
 import urllib.request
@@ -21,6 +22,7 @@ class EmrProcess:
         folder: where its store and its settings lie.
         settings: members of :class:`emr.settings.Settings` that differ from the defaults.
         arguments: further command-line arguments (TLS, ports).
+        tls: what ``get`` and ``put`` connect with when the EMR serves TLS.
     """
 
     def __init__(
@@ -28,9 +30,11 @@ class EmrProcess:
         folder: Path,
         settings: dict[str, Any] | None = None,
         arguments: tuple[str, ...] = (),
+        tls: ssl.SSLContext | None = None,
     ) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         self.store = folder / "emr.sqlite"
+        self._tls = tls
         file = folder / "emr-settings.json"
         file.write_text(json.dumps(settings or {}))
         self._command = [
@@ -103,7 +107,7 @@ class EmrProcess:
 
     def get(self, path: str) -> dict[str, Any]:
         """Read from the FHIR base as somebody else would."""
-        with urllib.request.urlopen(f"{self.fhir}/{path}", timeout=30) as answer:
+        with urllib.request.urlopen(f"{self.fhir}/{path}", timeout=30, context=self._tls) as answer:
             body: dict[str, Any] = json.load(answer)
         return body
 
@@ -115,7 +119,7 @@ class EmrProcess:
         request = urllib.request.Request(
             f"{self.fhir}/{path}", json.dumps(body).encode(), headers, method="PUT"
         )
-        urllib.request.urlopen(request, timeout=30).close()
+        urllib.request.urlopen(request, timeout=30, context=self._tls).close()
 
     def _call(self, method: str, path: str, body: object) -> Any:  # noqa: ANN401 - JSON
         data = None if body is None else json.dumps(body).encode()

@@ -2,6 +2,8 @@
 
 import base64
 import json
+import socket
+import ssl
 import time
 import urllib.error
 import urllib.parse
@@ -14,8 +16,12 @@ import pytest
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec, padding, rsa
 from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature
+from cryptography.hazmat.primitives.serialization import Encoding
 
+from bayscribe_relay.pki import files as pki_files
+from bayscribe_relay.pki.authority import Authority
 from emr.capability import capability_statement, may_write
+from emr.process import EmrProcess
 from emr.settings import Settings
 from emr.smart import ASSERTION_TYPE, TokenRefused, TokenService
 
@@ -134,8 +140,6 @@ def test_the_capability_statement_tells_whether_writing_is_possible() -> None:
 
 
 def test_over_http_nothing_is_served_without_a_token(tmp_path: Path) -> None:
-    from emr.process import EmrProcess
-
     with EmrProcess(tmp_path, {"auth": "smart", "smart_jwks": jwks()}) as emr:
         with pytest.raises(urllib.error.HTTPError, match="401") as refused:
             emr.get("Patient")
@@ -148,3 +152,36 @@ def test_over_http_nothing_is_served_without_a_token(tmp_path: Path) -> None:
         request = urllib.request.Request(f"{emr.fhir}/Patient", headers=headers)
         with urllib.request.urlopen(request, timeout=10) as answer:
             assert json.load(answer)["total"] == 0
+
+
+def test_with_mutual_tls_both_sides_ask_for_a_certificate(tmp_path: Path) -> None:
+    authority = Authority.create("Hospital CA")
+    for name, issued in (
+        ("server", authority.server("emr", ["127.0.0.1"])),
+        ("client", authority.relay_client("gateway")),
+    ):
+        assert issued.key is not None
+        (tmp_path / f"{name}.pem").write_bytes(issued.pem())
+        (tmp_path / f"{name}.key").write_bytes(pki_files.key_pem(issued.key))
+    (tmp_path / "ca.pem").write_bytes(authority.certificate.public_bytes(Encoding.PEM))
+    context = ssl.create_default_context(cafile=str(tmp_path / "ca.pem"))
+    context.load_cert_chain(tmp_path / "client.pem", tmp_path / "client.key")
+    stranger = ssl.create_default_context(cafile=str(tmp_path / "ca.pem"))
+    paths = {"--tls-cert": "server.pem", "--tls-key": "server.key", "--client-ca": "ca.pem"}
+    arguments = tuple(part for n, f in paths.items() for part in (n, str(tmp_path / f)))
+    with EmrProcess(tmp_path / "emr", arguments=arguments, tls=context) as emr:
+        assert emr.get("Patient")["total"] == 0
+        assert b"MSA|AR" in _said_over_tls(emr.mllp_port, context)
+        with pytest.raises((ssl.SSLError, ConnectionError)):
+            _said_over_tls(emr.mllp_port, stranger)
+
+
+def _said_over_tls(port: int, context: ssl.SSLContext) -> bytes:
+    with (
+        socket.create_connection(("127.0.0.1", port), timeout=5) as raw,
+        context.wrap_socket(raw, server_hostname="127.0.0.1") as link,
+    ):
+        link.sendall(b"\x0bnonsense\x1c\r")
+        if not (answer := link.recv(4096)):
+            raise ConnectionError
+        return answer
