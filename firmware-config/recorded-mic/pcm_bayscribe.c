@@ -47,7 +47,7 @@ struct microphone {
     int laid;       /* the recording lies on this stream */
     int64_t offset; /* frame of the recording = frame of the stream + offset */
     int64_t deaf_until_ns;
-    int short_next, short_stop;
+    int overran, short_next, short_stop;
     int16_t *ring;
 
     uint8_t source[MAX_CHANNELS], dead[MAX_CHANNELS], stuck[MAX_CHANNELS];
@@ -264,7 +264,8 @@ static uint64_t due_now(const struct microphone *m, int64_t now) {
 }
 
 static snd_pcm_sframes_t overrun(struct microphone *m) {
-    m->control->overruns++;
+    if (!m->overran) m->control->overruns++;
+    m->overran = 1;
     return -EPIPE;
 }
 
@@ -277,6 +278,7 @@ static snd_pcm_sframes_t mic_pointer(snd_pcm_ioplug_t *io) {
         snd_pcm_ioplug_set_state(io, SND_PCM_STATE_DISCONNECTED);
         return (snd_pcm_sframes_t)m->captured;
     }
+    if (m->overran) return overrun(m);
     if (m->deaf_until_ns)
         return now < m->deaf_until_ns ? (snd_pcm_sframes_t)m->captured : overrun(m);
     uint32_t idle = idle_now(m);
@@ -299,7 +301,7 @@ static int mic_prepare(snd_pcm_ioplug_t *io) {
     free(m->ring);
     m->ring = calloc(io->buffer_size * io->channels, sizeof *m->ring);
     m->captured = m->taken = 0;
-    m->running = m->laid = 0;
+    m->running = m->laid = m->overran = 0;
     m->deaf_until_ns = 0;
     return m->ring ? 0 : -ENOMEM;
 }
