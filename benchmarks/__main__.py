@@ -1,0 +1,34 @@
+"""``./run bench [NAME ...]``: run benchmarks by name; all of them without one."""
+
+import argparse
+import importlib
+import sys
+
+BENCHMARKS = {
+    "appliance": "CPU, memory and latency of the whole appliance pipeline on a recording",
+    "buffer": "durable appends, recovery time and write volume of the buffer",
+    "ingest": "records and connections a second that a relay takes in durably",
+}
+
+
+def main() -> int:
+    """Run what was asked for; exit status 1 if a benchmark failed."""
+    lines = [f"  {name:12} {summary}" for name, summary in BENCHMARKS.items()]
+    parser = argparse.ArgumentParser(
+        prog="./run bench",
+        description="Print the figures of the README.",
+        epilog="\n".join(lines),
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("names", nargs="*", metavar="NAME", choices=[*BENCHMARKS, []])
+    names = parser.parse_args().names or list(BENCHMARKS)
+    failed = False
+    for name in names:
+        print(f"== {name}: {BENCHMARKS[name]}", flush=True)
+        failed |= importlib.import_module(f"benchmarks.{name}").main() != 0
+        print(flush=True)
+    return int(failed)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
