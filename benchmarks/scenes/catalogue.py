@@ -84,7 +84,7 @@ def random_spec(
     count = int(rng.choice((4, 6)))
     mount = MOUNTS[int(rng.integers(len(MOUNTS)))]
     events: tuple[EventType, ...] = tuple(
-        EVENT_TYPES[int(i)] for i in rng.choice(len(EVENT_TYPES), 3, replace=False)
+        EVENT_TYPES[int(i)] for i in rng.choice(len(EVENT_TYPES), 2, replace=False)
     )
     return SceneSpec(
         name=f"r{seed:04d}-{mics or count}mic-{mount}-{level:.0f}db",
@@ -99,5 +99,6 @@ def random_spec(
         n95=bool(rng.random() < 0.35),
         babble=int(rng.integers(7, 12)),
         events=events,
-        overlap=float(np.round(rng.uniform(0.07, 0.15), 3)),
+        overlap=float(np.round(rng.uniform(0.055, 0.11), 3)),
+        voice_offset=float(np.round(rng.normal(-0.7, 0.8), 1)),
     )

@@ -61,6 +61,7 @@ class SceneSpec:
         babble: voices in the background.
         events: what happens, in order.
         overlap: wanted share of speech with two talkers.
+        voice_offset: dB by which everybody in the bay talks louder than usual.
     """
 
     name: str
@@ -76,6 +77,7 @@ class SceneSpec:
     babble: int = 9
     events: tuple[EventType, ...] = ("alarm_med", "cart")
     overlap: float = 0.085
+    voice_offset: float = 0.0
 
 
 @dataclass(slots=True)
@@ -117,7 +119,15 @@ def render(spec: SceneSpec, speech: Speech) -> Scene:
     bay = Room(BAY, spec.rt60)
     array = make_array(spec.mics, spec.mount, generator(spec.seed, "array"))
     stage = _stage(roles, spec)
-    spoken = direct(turns, stage, spec.level, spec.walk, spec.n95, generator(spec.seed, "levels"))
+    spoken = direct(
+        turns,
+        stage,
+        spec.level,
+        spec.voice_offset,
+        spec.walk,
+        spec.n95,
+        generator(spec.seed, "levels"),
+    )
     responses = responses_of(stage, bay, array)
     images = [turn_image(s, responses, samples) for s in spoken]
     bed = noise_bed(

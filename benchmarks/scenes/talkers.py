@@ -124,6 +124,7 @@ def direct(
     turns: list[Turn],
     stage: Stage,
     bed_level: float,
+    offset: float,
     walk: bool,
     n95: bool,
     rng: np.random.Generator,
@@ -134,6 +135,7 @@ def direct(
         turns: what is said when.
         stage: places; those of walks are added to it.
         bed_level: dB SPL, for the Lombard effect.
+        offset: dB by which everybody talks louder than usual.
         walk: whether the clinician goes to the second place and comes back.
         n95: whether clinical staff put respirators on half-way.
         rng: level differences between turns.
@@ -143,7 +145,7 @@ def direct(
     now = dict(stage.home)
     spoken: list[SpokenTurn] = []
     for i, turn in enumerate(turns):
-        level = USUAL_DB_SPL[turn.role] + LOMBARD_SLOPE * (bed_level - 70.0)
+        level = USUAL_DB_SPL[turn.role] + offset + LOMBARD_SLOPE * (bed_level - 70.0)
         level += float(rng.normal(0.0, 0.8))
         masked = n95 and turn.first > half and turn.role not in {"patient", "visitor"}
         active = np.concatenate(
