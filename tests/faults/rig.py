@@ -127,6 +127,7 @@ def uplink_config(site: Site, device: Enrolled, port: int, **more: float) -> Upl
         "key": str(device.key_file),
         "heartbeat_s": 1.0,
         "connect_s": 5.0,
+        "answer_s": 2.0,
         "retry_first_s": 0.05,
         "retry_most_s": 0.4,
     }

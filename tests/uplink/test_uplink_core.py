@@ -153,6 +153,27 @@ def test_an_acknowledgement_of_what_was_never_sent_erases_nothing() -> None:
     assert buffer.acknowledgements == []
 
 
+@pytest.mark.parametrize("stated", [None, b"x" * 32])
+def test_an_acknowledgement_of_other_records_erases_nothing(stated: bytes | None) -> None:
+    buffer = buffer_of()
+    core = core_of(buffer)
+    core.connected()
+    core.receive(Welcome(durable=0, chain=chain_at(0), credit=3, minor=1))
+    core.pump()
+    actions = core.receive(Ack(through=2, chain=stated))
+    assert alarms(actions) == [AlarmCode.PROTOCOL]
+    assert isinstance(actions[-1], Close)
+    assert buffer.acknowledgements == []
+
+
+def test_an_acknowledgement_with_the_right_chain_value_counts() -> None:
+    buffer = buffer_of()
+    core = streaming(buffer)
+    core.pump()
+    assert core.receive(Ack(through=2, chain=chain_at(2))) == []
+    assert buffer.acknowledgements == [2]
+
+
 def test_a_relay_ahead_of_this_unit_is_an_alarm() -> None:
     core = core_of(buffer_of(RECORDS[:3]))
     core.connected()

@@ -20,6 +20,7 @@ class UplinkConfig(Struct, frozen=True, forbid_unknown_fields=True):
         connect_s: seconds for TCP, TLS and WebSocket together.
         heartbeat_s: seconds between pings, and seconds that an answer may take; a
             half-open link is found within twice this.
+        answer_s: seconds that the relay may take to acknowledge; then it is tried anew.
         retry_first_s: upper bound of the first reconnection delay.
         retry_most_s: upper bound of any.
     """
@@ -31,6 +32,7 @@ class UplinkConfig(Struct, frozen=True, forbid_unknown_fields=True):
     server_name: str | None = None
     connect_s: Seconds = 10.0
     heartbeat_s: Seconds = 8.0
+    answer_s: Seconds = 30.0
     retry_first_s: Seconds = 1.0
     retry_most_s: Seconds = 60.0
 

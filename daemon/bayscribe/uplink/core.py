@@ -29,6 +29,7 @@ from enum import StrEnum
 
 from bayscribe.errors import IntegrityError
 from bayscribe.uplink.outgoing import Outgoing, OutgoingRecord
+from bayscribe.wire import chain
 from bayscribe.wire.header import Header, SegmentHeader, decode_header
 from bayscribe.wire.messages import (
     CLOSE_MALFORMED,
@@ -140,8 +141,16 @@ class UplinkCore:
         self.acknowledged = 0
         self._credit = 0
         self._sent = 0
-        self._in_flight: deque[int] = deque()
+        self._in_flight: deque[tuple[int, bytes]] = deque()
+        self._acks_carry_chain = False
         self._alarmed = False
+
+    @property
+    def expecting(self) -> bool:
+        """Whether the relay owes an answer: a welcome or an acknowledgement."""
+        return self.state is State.GREETING or (
+            self.state is State.STREAMING and bool(self._in_flight)
+        )
 
     def connected(self) -> list[Action]:
         """The link is up: what to say first."""
@@ -187,7 +196,8 @@ class UplinkCore:
                     code="buffer-order",
                 )
             self._sent = header.seq
-            self._in_flight.append(header.seq)
+            value = chain.link(header.previous, record.header)
+            self._in_flight.append((header.seq, value))
             actions.append(Send(_message(header, record)))
         return actions
 
@@ -202,7 +212,7 @@ class UplinkCore:
             case _ if self.state is State.GREETING:
                 return self._violation("something came before welcome")
             case Ack():
-                return self._ack(message.through)
+                return self._ack(message)
             case Credit():
                 self._credit = message.credit
                 return []
@@ -243,20 +253,24 @@ class UplinkCore:
             )
         self.state = State.STREAMING
         self._credit = message.credit
+        self._acks_carry_chain = message.minor >= 1
         self._sent = message.durable
         if message.durable >= oldest:
             return self._acknowledge(message.durable)
         self.acknowledged = max(self.acknowledged, message.durable)
         return []
 
-    def _ack(self, through: int) -> list[Action]:
-        if through > self._sent:
+    def _ack(self, ack: Ack) -> list[Action]:
+        if ack.through > self._sent:
             return self._violation("the relay acknowledged what was never sent")
-        if not self._in_flight or through < self._in_flight[0]:
+        if not self._in_flight or ack.through < self._in_flight[0][0]:
             return []  # an old acknowledgement, said again
-        while self._in_flight and self._in_flight[0] <= through:
+        here = self._in_flight[ack.through - self._in_flight[0][0]][1]
+        if ack.chain != here and (ack.chain is not None or self._acks_carry_chain):
+            return self._violation("the relay acknowledged other records than these")
+        while self._in_flight and self._in_flight[0][0] <= ack.through:
             self._in_flight.popleft()
-        return self._acknowledge(through)
+        return self._acknowledge(ack.through)
 
     def _acknowledge(self, through: int) -> list[Action]:
         self._outgoing.acknowledge(through)

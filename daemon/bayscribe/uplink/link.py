@@ -133,6 +133,7 @@ class Uplink:
         self._failures = 0
         self._problem = ""
         self._streaming_since: float | None = None
+        self._last_exchange = 0.0
         self._loop: asyncio.AbstractEventLoop | None = None
         self._wake: asyncio.Event | None = None
         self._main: asyncio.Task[None] | None = None
@@ -297,7 +298,28 @@ class Uplink:
             if self._core.state is State.HELD:
                 await self._hold(websocket, wake)
                 return
-            await wake.wait()
+            await self._wait(wake)
+
+    async def _wait(self, wake: asyncio.Event) -> None:
+        """Wait for a record or a message; but not for ever for an answer that is due.
+
+        A relay that answers pings while its ingest is stuck would otherwise hold the
+        stream up until somebody noticed.
+
+        Raises:
+            LinkError: ``no-answer``.
+        """
+        now = asyncio.get_running_loop().time
+        while not wake.is_set():
+            if not self._core.expecting:
+                await wake.wait()
+                return
+            left = self._last_exchange + self._config.answer_s - now()
+            if left <= 0:
+                raise LinkError("the relay does not answer", code="no-answer")
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(left):
+                    await wake.wait()
 
     async def _hold(self, websocket: ClientConnection, wake: asyncio.Event) -> None:
         """Keep the link up for prompts and reports; then it is tried again from the mark."""
@@ -324,6 +346,7 @@ class Uplink:
                 await websocket.close(CLOSE_MALFORMED, "malformed message")
                 raise
             before = self._core.state
+            self._last_exchange = asyncio.get_running_loop().time()
             await self._do(websocket, self._core.receive(message))
             if before is State.GREETING and self._core.state is not State.GREETING:
                 self._connections += 1
@@ -338,6 +361,7 @@ class Uplink:
             match action:
                 case Send(message):
                     await websocket.send(encode(message))
+                    self._last_exchange = asyncio.get_running_loop().time()
                 case Close(code, reason):
                     await websocket.close(code, reason)
                 case Alarm(code, text):

@@ -90,6 +90,7 @@ class Welcome(_Message, frozen=True, kw_only=True, tag="welcome"):
         durable: highest record up to which all are on the relay's durable storage.
         chain: chain value at that record, or the device's genesis value at 0.
         credit: how many records the device may send unacknowledged.
+        minor: 1 if every :class:`Ack` carries its chain value.
     """
 
     durable: Count
@@ -99,9 +100,15 @@ class Welcome(_Message, frozen=True, kw_only=True, tag="welcome"):
 
 
 class Ack(_Message, frozen=True, kw_only=True, tag="ack"):
-    """All records through ``through`` are on the relay's durable storage."""
+    """All records through ``through`` are on the relay's durable storage.
+
+    ``chain`` is the chain value there: it binds the acknowledgement to the very records
+    that were sent, before the device erases its keys to them. A relay of minor 1 or
+    higher always says it.
+    """
 
     through: Count
+    chain: Hash | None = None
 
 
 class Credit(_Message, frozen=True, kw_only=True, tag="credit"):

@@ -51,6 +51,7 @@ from bayscribe_relay.store.records import DeviceMark, Refusal
 CLOSE_GOING_AWAY = 1001
 CLOSE_TRY_LATER = 1013
 BATCH_RECORDS = 32
+MINOR = 1
 
 log = logging.getLogger("bayscribe.relay.ingest")
 
@@ -147,7 +148,9 @@ class Session:
             return CLOSE_TRY_LATER, "store"
         self._credit = self._hub.credit()
         mark = verifier.mark
-        await self.send(Welcome(durable=mark.seq, chain=mark.chain, credit=self._credit))
+        await self.send(
+            Welcome(durable=mark.seq, chain=mark.chain, credit=self._credit, minor=MINOR)
+        )
         log.info("%s connected, durable through %d", self.device, mark.seq)
         tasks: list[asyncio.Task[None]] = [
             loop.create_task(self._receive()),
@@ -297,7 +300,7 @@ class Session:
             except StorageError as error:
                 log.error("%s: nothing stored: %s", self.device, error.line())  # noqa: TRY400
                 raise _CloseError(CLOSE_TRY_LATER, "store") from None
-            await self._answer(verdict, verifier.mark.seq)
+            await self._answer(verdict, verifier.mark)
 
     async def _store(self, verdict: Verdict) -> None:
         self._hub.count("duplicates", verdict.duplicates)
@@ -310,13 +313,13 @@ class Session:
             raise _CloseError(CLOSE_REPLACED, "stream continued elsewhere")
         self._hub.count("records", len(verdict.batch.records))
 
-    async def _answer(self, verdict: Verdict, durable: int) -> None:
+    async def _answer(self, verdict: Verdict, mark: DeviceMark) -> None:
         credit = self._hub.credit()
         if credit != self._credit:
             self._credit = credit
             await self.send(Credit(credit=credit))
         if verdict.batch is not None or verdict.duplicates:
-            await self.send(Ack(through=durable))
+            await self.send(Ack(through=mark.seq, chain=mark.chain))
         if verdict.refusal is not None:
             self._blocked = True
             self._hub.count("refused")
