@@ -1,0 +1,224 @@
+"""What the sound field says about the channels together: polarity and order.
+
+Neighbouring microphones hear low frequencies in phase, so a channel of reversed polarity
+shows in the sign of the low coherence. The order shows in two ways. Sound arrives as a few
+plane waves and a diffuse rest: steered with the wrong geometry its power adds up to less,
+so the geometry with two channels exchanged may not explain the field better than the one of
+the profile. And what the array heard in the last minute must not look more like the present
+with two channels exchanged than without. The first way needs no past but cannot see an
+exchange that is a symmetry of the geometry (opposite microphones of a square); the second
+can, once it has a past to compare with.
+"""
+
+import itertools
+from collections import deque
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bayscribe.stream import Pcm
+from bayscribe.units import SAMPLE_RATE
+
+Coherence = NDArray[np.complex128]
+"""Complex coherence, magnitudes whitened: complex128 (mics, mics, bins)."""
+
+SPEED_OF_SOUND = 343.2
+"""Metres per second in dry air at 20 °C (ISO 9613-1)."""
+
+FFT = 512
+_HOP, _FRAMES = 256, 8
+SPAN = FFT + _HOP * (_FRAMES - 1)
+"""Samples of an analysis frame that are looked at."""
+
+_BAND_HZ = (500.0, 5500.0)
+_LOW_HZ = 100.0
+_WINDOW = 16
+"""Analysis frames (of 256 ms) in a decision: 4 s."""
+
+_PAST_RATE = 1 / 80
+"""Share of a frame in the remembered field: a memory of 20 s."""
+
+_PAST_LEAST = 40
+"""Frames that the past must have seen: 10 s."""
+
+GEOMETRY_MARGIN = 0.007
+"""By which an exchange must explain the field better than the profile's order, relative."""
+
+PAST_MARGIN = 0.015
+"""By which an exchange must resemble the past better than no exchange, as correlation."""
+
+_SAME = 1e-5
+"""Relative difference in steered power that rounding makes between symmetric exchanges."""
+
+_POLARITY_LEAST = 0.25
+"""Low coherence, averaged over the others, that is enough to read a sign from."""
+
+
+@dataclass(frozen=True, slots=True)
+class Exchange:
+    """Two channels that have changed places.
+
+    Attributes:
+        first: microphone.
+        second: microphone.
+        instead: other exchanges that would look the same, by the symmetry of the geometry.
+    """
+
+    first: int
+    second: int
+    instead: tuple[tuple[int, int], ...] = ()
+
+
+def coherence(pcm: Pcm) -> Coherence:
+    """Whitened coherence of one analysis frame: int16 (>= SPAN, mics)."""
+    x = pcm[:SPAN].astype(np.float64)
+    frames = np.lib.stride_tricks.sliding_window_view(x, FFT, axis=0)[::_HOP]
+    spectra = np.fft.rfft(frames * np.hanning(FFT), axis=2)
+    spectra /= np.maximum(np.abs(spectra), 1e-9)
+    stacked: Coherence = np.einsum("kif,kjf->ijf", spectra, spectra.conj()) / len(spectra)
+    return stacked
+
+
+class ChannelOrder:
+    """Polarity and order of the channels of an array, from 4 s of sound at a time.
+
+    Args:
+        mics: places of the microphones in metres: float64 (mics, 3).
+    """
+
+    def __init__(self, mics: NDArray[np.float64]) -> None:
+        self._mics = mics - mics.mean(axis=0)
+        count = len(mics)
+        hertz = np.arange(FFT // 2 + 1) * SAMPLE_RATE / FFT
+        self._band = np.flatnonzero((hertz >= _BAND_HZ[0]) & (hertz <= _BAND_HZ[1]))[::2]
+        apart = np.linalg.norm(mics[:, None] - mics[None], axis=2)
+        nearest = np.sort(apart, axis=1)[:, 1].max() if count > 1 else 1.0
+        # In phase up to a quarter of a wavelength between neighbours.
+        self._low = np.flatnonzero(
+            (hertz >= _LOW_HZ) & (hertz <= max(_LOW_HZ + 100, SPEED_OF_SOUND / (4 * nearest)))
+        )
+        self._near = (apart <= 1.5 * nearest) & ~np.eye(count, dtype=np.bool_)
+        self._pairs = list(itertools.combinations(range(count), 2))
+        self._upper = np.triu_indices(count, 1)
+        self._steering = self._plane_waves(hertz[self._band])
+        self._orders = [self._exchanged(pair) for pair in (None, *self._pairs)]
+        self._recent: deque[Coherence] = deque(maxlen=_WINDOW)
+        self._sums: deque[NDArray[np.float64]] = deque(maxlen=_WINDOW)
+        self._past: Coherence | None = None
+        self._past_frames = 0
+
+    def _plane_waves(self, hertz: NDArray[np.float64]) -> NDArray[np.float32]:
+        """Coherence between pairs for plane waves: float32 (pairs * bins * 2, directions).
+
+        Real and imaginary parts alternate, so that a product with a coherence laid out in
+        the same way is the real part of the sum that steered power is made of.
+        """
+        azimuth, slant = np.meshgrid(np.radians(np.arange(0, 360, 10)), [1.0, 0.85, 0.6, 0.3])
+        x, y = (slant * np.cos(azimuth)).ravel(), (slant * np.sin(azimuth)).ravel()
+        z = np.sqrt(np.maximum(0, 1 - x**2 - y**2))
+        towards = np.stack([x, y, z], axis=1)
+        if np.ptp(self._mics[:, 2]) > 0:
+            towards = np.concatenate([towards, towards * (1, 1, -1)])
+        lead = towards @ self._mics.T / SPEED_OF_SOUND
+        first, second = self._upper
+        delay = lead[:, first] - lead[:, second]
+        waves = np.exp(2j * np.pi * hertz * delay[:, :, None]).astype(np.complex64)
+        return np.ascontiguousarray(waves.reshape(len(towards), -1).view(np.float32).T)
+
+    def _exchanged(self, pair: tuple[int, int] | None) -> NDArray[np.intp]:
+        order = np.arange(len(self._mics))
+        if pair is not None:
+            order[list(pair)] = order[[pair[1], pair[0]]]
+        return order
+
+    def reset_window(self) -> None:
+        """Forget the present: the stream has been broken. The past is kept."""
+        self._recent.clear()
+        self._sums.clear()
+
+    @property
+    def is_ready(self) -> bool:
+        """Whether there is enough sound to judge from."""
+        return len(self._recent) == _WINDOW and len(self._mics) > 2
+
+    def push(self, frame: Coherence, polarity: NDArray[np.float64], *, learn: bool = True) -> None:
+        """Take one frame's coherence.
+
+        Args:
+            frame: complex128 (mics, mics, bins).
+            polarity: +1 or -1 per microphone: float64 (mics,).
+            learn: whether what leaves the window now belongs to a past to be compared with.
+        """
+        upright = frame * polarity[:, None, None] * polarity[None, :, None]
+        if learn and len(self._recent) == _WINDOW:
+            self._remember(self._recent[0])
+        self._recent.append(upright[:, :, self._band])
+        self._sums.append(self._steered(upright[:, :, self._band]))
+
+    def _remember(self, frame: Coherence) -> None:
+        if self._past is None:
+            self._past = frame.copy()
+        rate = max(_PAST_RATE, 1 / (self._past_frames + 1))
+        self._past += rate * (frame - self._past)
+        self._past_frames += 1
+
+    def _steered(self, frame: Coherence) -> NDArray[np.float64]:
+        """Greatest steered power under no exchange and under each: float64 (1 + pairs,)."""
+        powers = self._laid_out(frame) @ self._steering
+        greatest: NDArray[np.float64] = powers.max(axis=1).astype(np.float64)
+        return greatest
+
+    def _laid_out(self, frame: Coherence) -> NDArray[np.float32]:
+        """The pairs' coherence under no exchange and under each: float32 (1 + pairs, ...)."""
+        first, second = self._upper
+        rows = [frame[order[first], order[second]].ravel() for order in self._orders]
+        return np.array(rows, dtype=np.complex64).view(np.float32)
+
+    def polarity(self, frames: list[Coherence]) -> NDArray[np.float64] | None:
+        """Sign of each microphone against the majority: float64 (mics,), or None if unclear."""
+        low = np.mean([frame[:, :, self._low].real.mean(axis=2) for frame in frames], axis=0)
+        near = np.where(self._near, low, 0.0)
+        strength = np.abs(near).sum(axis=1) / np.maximum(1, self._near.sum(axis=1))
+        if strength.min() < _POLARITY_LEAST:
+            return None
+        leading = np.linalg.eigh(near)[1][:, -1]
+        signs = np.where(leading >= 0, 1.0, -1.0)
+        if signs.sum() < 0 or (signs.sum() == 0 and signs[0] < 0):
+            signs = -signs
+        return signs
+
+    def exchange(self) -> Exchange | None:
+        """The exchange that the last 4 s show, if any; None when the order is right or unclear."""
+        if not self.is_ready:
+            return None
+        powers = np.sum(self._sums, axis=0)
+        gain = powers[1:] / powers[0] - 1
+        likeness = self._likeness()
+        best = int(gain.argmax())
+        if gain[best] > GEOMETRY_MARGIN:
+            alike = [k for k in range(len(gain)) if gain[best] - gain[k] < _SAME]
+            return self._most_like(alike, likeness)
+        if likeness is not None:
+            best = int(likeness.argmax())
+            if likeness[best] > PAST_MARGIN and gain[best] > -_SAME:
+                return Exchange(*self._pairs[best])
+        return None
+
+    def _likeness(self) -> NDArray[np.float64] | None:
+        """By exchange, how much more it resembles the past than no exchange: (pairs,)."""
+        if self._past is None or self._past_frames < _PAST_LEAST:
+            return None
+        now = self._laid_out(np.sum(self._recent, axis=0))
+        past = self._laid_out(self._past)[0]
+        alike = now @ past / np.sqrt((past @ past) * (now[0] @ now[0]))
+        gained: NDArray[np.float64] = (alike[1:] - alike[0]).astype(np.float64)
+        return gained
+
+    def _most_like(self, alike: list[int], likeness: NDArray[np.float64] | None) -> Exchange:
+        if likeness is not None and len(alike) > 1:
+            ranked = sorted(alike, key=lambda k: -likeness[k])
+            if likeness[ranked[0]] - likeness[ranked[1]] > PAST_MARGIN:
+                return Exchange(*self._pairs[ranked[0]])
+        first, *others = (self._pairs[k] for k in alike)
+        return Exchange(*first, instead=tuple(others))
