@@ -6,7 +6,7 @@ import os
 import sys
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NoReturn
 
 ROOT = Path(__file__).resolve().parents[2]
 if str(ROOT) not in sys.path:
@@ -53,7 +53,7 @@ def _parser() -> argparse.ArgumentParser:
     return p
 
 
-def _bad(message: str) -> None:
+def _bad(message: str) -> NoReturn:
     print(f"render.py: {message}", file=sys.stderr)
     raise SystemExit(2)
 
@@ -73,10 +73,28 @@ def _check(a: argparse.Namespace) -> None:
             _bad(f"--{name} {value} is outside {low} to {high}")
 
 
+def _check_script(name: str) -> None:
+    from benchmarks.scenes.room import PLACES
+    from benchmarks.scenes.timeline import SCRIPTS, load_script
+
+    path = Path(name) if name.endswith(".toml") else SCRIPTS / f"{name}.toml"
+    if not path.is_file():
+        _bad(f"--script {name}: there is no {path}")
+    try:
+        roles, turns = load_script(name)
+    except (KeyError, TypeError, ValueError) as error:
+        _bad(f"--script {name}: not a script ({error!r}); see scripts/sepsis.toml")
+    strangers = ({t.role for t in turns} | set(roles)) - set(PLACES)
+    if strangers or "clinician" not in roles or {t.role for t in turns} - set(roles):
+        _bad(f"--script {name}: roles are {', '.join(PLACES)}, with a clinician among them")
+
+
 def _specs(a: argparse.Namespace) -> list["SceneSpec"]:
     from benchmarks.scenes.catalogue import random_spec
     from benchmarks.scenes.voices import VOICES
 
+    if a.script is not None:
+        _check_script(a.script)
     voices = dict(v.split("=", 1) for v in a.voice if "=" in v)
     if len(voices) != len(a.voice) or not set(voices.values()) <= set(VOICES):
         _bad("--voice takes ROLE=VOICE; --list-voices prints the voices")

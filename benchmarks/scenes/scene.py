@@ -148,7 +148,9 @@ def render(spec: SceneSpec, speech: Speech) -> Scene:
     truth = _header(spec, array, bay, samples, bed, extra, events)
     truth |= _talk_truth(spoken, stage, array, images, bed + extra, samples)
     truth["talkers"] = _talkers(spec, roles, stage)
-    enrolments = {r: enrolment(cast[r].name, speech) for r in ("clinician", "nurse")}
+    enrolments: dict[str, Signal] = {
+        r: enrolment(cast[r].name, speech) for r in roles if r in {"clinician", "nurse"}
+    }
     truth["enrolment"] = {
         "file": "enrol_clinician.flac",
         "seconds": round(len(enrolments["clinician"]) / SAMPLE_RATE, 1),
