@@ -65,6 +65,7 @@ class AlarmCode(StrEnum):
     RELAY_BEHIND = "relay-behind"
     FORK = "chain-differs"
     PROTOCOL = "relay-protocol"
+    BUFFER = "buffer-unreadable"
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,12 +14,13 @@ from typing import Any
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed, InvalidHandshake
 
-from bayscribe.errors import BayscribeError, LinkError
+from bayscribe.errors import BayscribeError, IntegrityError, LinkError, StorageError
 from bayscribe.uplink.config import Backoff, UplinkConfig
 from bayscribe.uplink.core import (
     Action,
     Alarm,
     AlarmCleared,
+    AlarmCode,
     Close,
     Deliver,
     Identity,
@@ -204,6 +205,9 @@ class Uplink:
             try:
                 await self._once(self._wake)
                 problem = "the relay ended the connection"
+            except (IntegrityError, StorageError) as error:
+                problem = error.line()
+                self._callbacks.on_alarm(Alarm(AlarmCode.BUFFER, problem))
             except BayscribeError as error:
                 problem = error.line()
             except Exception as error:
