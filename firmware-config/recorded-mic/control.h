@@ -20,7 +20,7 @@ enum operation {
     OP_STUCK,      /* channel a: repeats its last value */
     OP_SWAP,       /* channels a and b change places */
     OP_INVERT,     /* channel a: polarity reversed */
-    OP_CLIP,       /* channel a: 36 dB of gain, then saturation */
+    OP_CLIP,       /* channel a: 48 dB of gain, then saturation */
     OP_DC,         /* channel a: b is added */
     OP_REPAIR,     /* channel a, or all for a = -1: as recorded */
     OP_DRIFT,      /* the clock runs a parts per million fast */

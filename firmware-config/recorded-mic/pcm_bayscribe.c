@@ -25,7 +25,7 @@
 #include <unistd.h>
 
 #define MAX_CHANNELS 32
-#define CLIP_GAIN 64 /* 36 dB */
+#define CLIP_GAIN 256 /* 48 dB */
 #define SECOND 1000000000LL
 #define FAR_BEFORE (-((int64_t)1 << 60))
 

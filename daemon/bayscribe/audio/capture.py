@@ -215,9 +215,8 @@ class CaptureSource:
 
     def _opened(self) -> None:
         self._counters.opens += 1
-        if self.device.startswith(("hw:", "plughw:")):
-            for control, why in hold_mixer(self.profile.board):
-                log.warning("mixer control not set", extra={"control": control, "why": why})
+        for control, why in hold_mixer(self.profile.board):
+            log.warning("mixer control not set", extra={"control": control, "why": why})
         self._plugged.set()
         self._problem = None
         log.info("array opened", extra={"device": self.device, "opens": self._counters.opens})

@@ -37,17 +37,18 @@ HYSTERESIS = {
     FaultCode.DEAD: Hysteresis(6, 6, 8),
     FaultCode.STUCK: Hysteresis(4, 4, 8),
     FaultCode.DC: Hysteresis(6, 6, 8),
-    FaultCode.CLIPPED: Hysteresis(3, 12, 20),
+    FaultCode.CLIPPED: Hysteresis(2, 12, 20),
     FaultCode.INVERTED: Hysteresis(3, 3, 4),
-    FaultCode.SWAPPED: Hysteresis(3, 3, 8),
 }
-"""In frames of 256 ms. A swap is judged from 4 s of sound already."""
+"""In frames of 256 ms."""
+
+_ORDER_RAISED_BY, _ORDER_CHANGED_BY, _ORDER_CLEARED_BY = 3, 8, 8
+"""Frames in a row; each verdict on the order is of 4 s of sound already."""
 
 _POLARITY_FRAMES = 4
 _UNUSABLE = (
     FaultCode.DEAD,
     FaultCode.STUCK,
-    FaultCode.SWAPPED,
     FaultCode.INVERTED,
     FaultCode.CLIPPED,
 )
@@ -81,6 +82,33 @@ class _Watch:
         self._quiet = 0
 
 
+class _OrderWatch:
+    """The exchange that is raised, followed with hysteresis."""
+
+    def __init__(self) -> None:
+        self.raised: Exchange | None = None
+        self._candidate: Exchange | None = None
+        self._in_a_row = 0
+
+    def step(self, verdict: Exchange | bool) -> tuple[Exchange | None, Exchange | None]:
+        """Take a verdict; what has been raised by it, and what has been cleared."""
+        candidate = self.raised if verdict is False else None if verdict is True else verdict
+        if candidate == self.raised:
+            self._in_a_row = 0
+            return None, None
+        self._in_a_row = self._in_a_row + 1 if candidate == self._candidate else 1
+        self._candidate = candidate
+        needed = _ORDER_CLEARED_BY if candidate is None else _ORDER_CHANGED_BY
+        if self._in_a_row < (_ORDER_RAISED_BY if self.raised is None else needed):
+            return None, None
+        before, self.raised, self._in_a_row = self.raised, candidate, 0
+        return candidate, before
+
+    def restart(self) -> None:
+        """The stream was broken: verdicts before it count no more."""
+        self._in_a_row = 0
+
+
 class ChannelCheck:
     """Finds faults of the channels of an array.
 
@@ -97,7 +125,7 @@ class ChannelCheck:
         self._next = SampleIndex(0)
         self._polarity = np.ones(self._count)
         self._fields: deque[Coherence] = deque(maxlen=_POLARITY_FRAMES)
-        self._exchange: Exchange | None = None
+        self._exchange = _OrderWatch()
 
     @property
     def healthy_channels(self) -> tuple[int, ...]:
@@ -112,18 +140,24 @@ class ChannelCheck:
             for mic, watch in enumerate(self._watches[code])
             if watch.raised
         }
+        exchange = self._exchange.raised
+        if exchange is not None and not exchange.instead:
+            bad |= {exchange.first, exchange.second}
         healthy = tuple(mic for mic in range(self._count) if mic not in bad)
-        return healthy[:1] if self._exchange is not None and self._exchange.instead else healthy
+        return healthy[:1] if exchange is not None and exchange.instead else healthy
 
     @property
-    def faults(self) -> tuple[tuple[FaultCode, int], ...]:
+    def faults(self) -> tuple[tuple[FaultCode, int | None], ...]:
         """Faults that are raised now, with their microphone."""
-        return tuple(
+        own = [
             (code, mic)
             for code, watches in self._watches.items()
             for mic, watch in enumerate(watches)
             if watch.raised
-        )
+        ]
+        exchange = self._exchange.raised
+        swapped = [] if exchange is None else [mic for mic, _ in _involved(exchange)]
+        return (*own, *((FaultCode.SWAPPED, mic) for mic in swapped))
 
     def push(self, block: Block) -> list[Fault]:
         """Take the next block; blocks may be of any size, and jump over gaps."""
@@ -158,6 +192,7 @@ class ChannelCheck:
         for watches in self._watches.values():
             for watch in watches:
                 watch.restart()
+        self._exchange.restart()
 
     def _frame(self, pcm: Pcm, end: SampleIndex) -> list[Fault]:
         findings = examine(pcm)
@@ -185,8 +220,7 @@ class ChannelCheck:
             signs = self._order.polarity(list(self._fields))
             if signs is not None:
                 faults += self._polarities(signs, end)
-        swapped = any(watch.raised for watch in self._watches[FaultCode.SWAPPED])
-        self._order.push(field, self._polarity, learn=not swapped)
+        self._order.push(field, self._polarity, learn=self._exchange.raised is None)
         return faults + self._orders(end)
 
     def _polarities(self, signs: NDArray[np.float64], end: SampleIndex) -> list[Fault]:
@@ -201,24 +235,21 @@ class ChannelCheck:
     def _orders(self, end: SampleIndex) -> list[Fault]:
         if not self._order.is_ready:
             return []
-        found = self._order.exchange()
-        if found is not None and self._exchange is None:
-            self._exchange = found
-        pair = (found.first, found.second) if found is not None else ()
         faults = []
-        for mic, watch in enumerate(self._watches[FaultCode.SWAPPED]):
-            if watch.step(shown=mic in pair, cleared=mic not in pair):
-                faults.append(self._fault(end, FaultCode.SWAPPED, mic, _described(mic, found)))
-        if not any(watch.raised for watch in self._watches[FaultCode.SWAPPED]):
-            self._exchange = None
+        raised, cleared = self._exchange.step(self._order.judge())
+        if cleared is not None:
+            for mic, _ in _involved(cleared):
+                faults.append(Fault(end, FaultCode.SWAPPED, mic, cleared=True))
+        if raised is not None:
+            for mic, detail in _involved(raised):
+                faults.append(Fault(end, FaultCode.SWAPPED, mic, detail=detail))
         return faults
 
 
-def _described(mic: int, found: Exchange | None) -> str:
-    if found is None:
-        return ""
-    other = found.second if mic == found.first else found.first
-    text = f"with microphone {other}"
-    for first, second in found.instead:
-        text += f", or {first} with {second}"
-    return text
+def _involved(exchange: Exchange) -> list[tuple[int | None, str]]:
+    """The microphones to name, and how: the array as a whole where it cannot be told which."""
+    first, second = exchange.first, exchange.second
+    if not exchange.instead:
+        return [(first, f"with microphone {second}"), (second, f"with microphone {first}")]
+    pairs = [(first, second), *exchange.instead]
+    return [(None, "microphones " + ", or ".join(f"{a} and {b}" for a, b in pairs))]

@@ -53,7 +53,7 @@ def examine(pcm: Pcm) -> LevelFindings:
     constant = least == most
     silent = constant & (most == 0)
     faint, below_db = _below_others(power, constant)
-    dead = silent | faint
+    dead = silent | (faint & ~constant)
     stuck = (constant & ~silent) | _repeats(pcm, constant) | _copies(pcm, constant)
     offset = np.abs(mean) / FULL_SCALE
     clipped = _clips(pcm, least, most, constant)
@@ -61,7 +61,7 @@ def examine(pcm: Pcm) -> LevelFindings:
         shown={
             FaultCode.DEAD: dead,
             FaultCode.STUCK: stuck,
-            FaultCode.DC: (offset > DC_RAISE) & ~constant,
+            FaultCode.DC: (offset > DC_RAISE) & ~constant & ~clipped,
             FaultCode.CLIPPED: clipped,
         },
         cleared={

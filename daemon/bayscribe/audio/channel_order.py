@@ -48,6 +48,9 @@ GEOMETRY_MARGIN = 0.007
 PAST_MARGIN = 0.015
 """By which an exchange must resemble the past better than no exchange, as correlation."""
 
+PAST_CLEAR = 0.005
+"""By which no exchange must resemble the past better than any, to be sure of the order."""
+
 _SAME = 1e-5
 """Relative difference in steered power that rounding makes between symmetric exchanges."""
 
@@ -188,22 +191,29 @@ class ChannelOrder:
             signs = -signs
         return signs
 
-    def exchange(self) -> Exchange | None:
-        """The exchange that the last 4 s show, if any; None when the order is right or unclear."""
+    def judge(self) -> Exchange | bool:
+        """What the last 4 s say: the exchange they show, or whether the order is surely right.
+
+        ``False`` means that neither is certain, so that whatever was known stays.
+        """
         if not self.is_ready:
-            return None
+            return False
         powers = np.sum(self._sums, axis=0)
         gain = powers[1:] / powers[0] - 1
         likeness = self._likeness()
-        best = int(gain.argmax())
-        if gain[best] > GEOMETRY_MARGIN:
-            alike = [k for k in range(len(gain)) if gain[best] - gain[k] < _SAME]
+        if gain.max() > GEOMETRY_MARGIN:
+            alike = [k for k in range(len(gain)) if gain.max() - gain[k] < _SAME]
             return self._most_like(alike, likeness)
-        if likeness is not None:
-            best = int(likeness.argmax())
-            if likeness[best] > PAST_MARGIN and gain[best] > -_SAME:
-                return Exchange(*self._pairs[best])
-        return None
+        if gain.max() > _SAME:
+            return False
+        if likeness is None:
+            return True
+        # Only what the geometry cannot tell from the right order is left to the past.
+        mirrored = np.where(gain > -_SAME, likeness, -1.0)
+        best = int(mirrored.argmax())
+        if mirrored[best] > PAST_MARGIN:
+            return Exchange(*self._pairs[best])
+        return bool(mirrored[best] < -PAST_CLEAR)
 
     def _likeness(self) -> NDArray[np.float64] | None:
         """By exchange, how much more it resembles the past than no exchange: (pairs,)."""

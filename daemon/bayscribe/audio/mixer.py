@@ -16,16 +16,22 @@ def hold_mixer(
     """Set every control of the profile; yields the controls that refused, and why.
 
     Args:
-        board: the profile's board; without a card there is nothing to hold.
-        open_mixer: opens ``(control, card)``; ALSA's by default.
+        board: the profile's board; without its card there is nothing to hold.
+        open_mixer: opens ``(control, card)``; ALSA's by default, if the card is there.
     """
-    if not board.card:
+    if open_mixer is None and not _is_present(board.card):
         return
     for setting in board.mixer:
         try:
             _set((open_mixer or _alsa_mixer)(setting.control, board.card), setting)
         except (OSError, ValueError, RuntimeError) as error:
             yield setting.control, str(error)
+
+
+def _is_present(card: str) -> bool:
+    import alsaaudio
+
+    return bool(card) and card in alsaaudio.cards()
 
 
 def _alsa_mixer(control: str, card: str) -> Any:  # noqa: ANN401 - pyalsaaudio has no types

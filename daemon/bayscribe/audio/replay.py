@@ -25,7 +25,7 @@ FAULTS = {
     "stuck": (Operation.STUCK, "stuck MIC: repeats its last value"),
     "swapped": (Operation.SWAP, "swapped MIC MIC: two channels change places"),
     "inverted": (Operation.INVERT, "inverted MIC: polarity reversed"),
-    "clipped": (Operation.CLIP, "clipped MIC: 36 dB too loud"),
+    "clipped": (Operation.CLIP, "clipped MIC: 48 dB too loud"),
     "dc": (Operation.DC, "dc MIC VALUE: a constant is added"),
     "repaired": (Operation.REPAIR, "repaired [MIC]: as recorded again"),
     "drift": (Operation.DRIFT, "drift PPM: the clock runs fast by this"),
