@@ -18,6 +18,7 @@ from typing import Any, Final
 
 import aiohttp
 from aiohttp import web
+
 from benchmarks.writeback.notes import SignedNote
 
 POLL_S: Final = (2.0, 5.0)

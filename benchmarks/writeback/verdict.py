@@ -5,10 +5,10 @@ from dataclasses import dataclass, field
 from typing import Final
 
 import sqlalchemy as sa
-from benchmarks.writeback.notes import SignedNote
 
 from bayscribe_relay.writeback.states import State
 from bayscribe_relay.writeback.tables import letters
+from benchmarks.writeback.notes import SignedNote
 from emr.census import Census
 
 SETTLED: Final = (State.VERIFIED, State.DEAD, State.REJECTED)
