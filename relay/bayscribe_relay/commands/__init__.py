@@ -9,6 +9,8 @@ COMMANDS: dict[str, str] = {
     "serve": "take in the streams of the appliances",
     "streams": "list and verify what has arrived",
     "export": "write one encounter's audio and turns as files (development)",
+    "submit": "put one attested note through the write-back",
+    "letters": "list, show and replay notes that are not in the chart",
     "pki": "make certificates and keys for a site without a PKI of its own",
 }
 """Name and one line about it; the module has the same name."""

@@ -1,0 +1,72 @@
+"""A signed note is in the chart once, whatever the EMR does to the requests."""
+
+import asyncio
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from bayscribe_relay.writeback.service import answer
+from bayscribe_relay.writeback.states import State
+from emr.process import EmrProcess
+from writeback.rig import hospital, seeds, sign
+
+
+@pytest.fixture
+def emr(tmp_path: Path) -> Iterator[EmrProcess]:
+    with EmrProcess(tmp_path / "emr", {"hang_s": 5.0}) as running:
+        running.seed(*seeds(40))
+        yield running
+
+
+def site(emr: EmrProcess, **more: object) -> str:
+    lines = {"fhir_base": f'"{emr.fhir}"', "ack_timeout_s": 1.0, **more}
+    return "\n".join(f"{name} = {value}" for name, value in lines.items())
+
+
+def test_a_signed_note_is_verified_in_the_chart(tmp_path: Path, emr: EmrProcess) -> None:
+    async def run() -> None:
+        async with hospital(tmp_path, site(emr)) as writeback:
+            letter = await sign(writeback)
+            said = answer(letter)
+            assert (letter.state, said["path"]) == (State.VERIFIED, "fhir"), letter.reason
+            assert set(said["resources"]) == {"Binary", "DocumentReference", "Provenance"}
+            assert emr.census().of(letter.key).exactly_once(letter.note_sha256)
+            assert emr.census().of(letter.key).in_lists == 1
+            assert said["timings_ms"]["total"] > 0
+
+    asyncio.run(run())
+
+
+@pytest.mark.parametrize(
+    "fault",
+    [
+        "too-many", "too-many-date", "unavailable", "precondition", "conflict", "server-error",
+        "hang", "reset", "entry-429", "stored-but-lost", "partial", "altered", "answer-lost",
+        "reset-after-commit", "error-after-commit", "slow-drip", "malformed",
+    ],
+)  # fmt: skip
+def test_one_fault_and_still_exactly_once(tmp_path: Path, emr: EmrProcess, fault: str) -> None:
+    async def run() -> None:
+        emr.script({"fault": fault, "operation": "transaction"})
+        async with hospital(tmp_path, site(emr)) as writeback:
+            letter = await sign(writeback)
+            assert letter.state is State.VERIFIED, letter.reason
+            assert emr.census().of(letter.key).exactly_once(letter.note_sha256)
+            assert emr.faults() == {fault: 1}
+
+    asyncio.run(run())
+
+
+def test_forty_sign_at_once(tmp_path: Path, emr: EmrProcess) -> None:
+    async def run() -> None:
+        async with hospital(tmp_path, site(emr)) as writeback:
+            encounters = [{"id": f"e{n}", "visit_number": "V", "bay": "b"} for n in range(1, 41)]
+            letters = await asyncio.gather(*(sign(writeback, encounter=e) for e in encounters))
+            census = emr.census()
+            for letter in letters:
+                assert census.of(letter.key).exactly_once(letter.note_sha256), letter.reason
+            totals = sorted(answer(letter)["timings_ms"]["total"] for letter in letters)
+            print("median", totals[20], "max", totals[-1])
+
+    asyncio.run(run())
