@@ -28,6 +28,7 @@ from msgspec import Meta, Struct
 from bayscribe import settings
 from bayscribe.errors import ConfigError
 from bayscribe.wire.seal import OpeningKey
+from bayscribe_relay.writeback.config import WritebackConfig
 
 Port = Annotated[int, Meta(ge=0, le=65_535)]
 Seconds = Annotated[float, Meta(gt=0)]
@@ -90,6 +91,7 @@ class RelayConfig(Struct, frozen=True, forbid_unknown_fields=True):
     listen: ListenConfig = ListenConfig()
     store: StoreConfig = StoreConfig()
     ingest: IngestConfig = IngestConfig()
+    writeback: WritebackConfig | None = None
 
 
 def load(path: Path) -> RelayConfig:
@@ -111,6 +113,7 @@ def load(path: Path) -> RelayConfig:
         tls=tls,
         seal=SealConfig(keys=tuple(str(base / key) for key in config.seal.keys)),
         store=StoreConfig(url=_absolute_url(config.store.url, base)),
+        writeback=config.writeback.beside(base) if config.writeback is not None else None,
     )
 
 

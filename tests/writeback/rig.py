@@ -19,7 +19,7 @@ NPI = "1234567893"  # the example of the NPI check digit standard
 TEXT = "ED note | with ^ every & HL7 ~ delimiter \\ and\nlines.\r\nLactate 4.2 mmol/L, Zoë."
 
 
-def a_note(**changes: Any) -> dict[str, Any]:
+def a_note(**changes: Any) -> dict[str, Any]:  # noqa: ANN401 - members of a note or a configuration
     """A good note; ``content`` changes its text and the hash of it."""
     content = changes.pop("content", TEXT)
     note = {
@@ -106,7 +106,7 @@ def relay_file(folder: Path, port: int, extra: str = "") -> Path:
     return path
 
 
-def outgoing(folder: Path, port: int, **changes: Any) -> Outgoing:
+def outgoing(folder: Path, port: int, **changes: Any) -> Outgoing:  # noqa: ANN401 - members of a note or a configuration
     """As the relay's file, without one."""
     config = WritebackConfig(
         gateway_url=f"wss://127.0.0.1:{port}",
@@ -130,7 +130,7 @@ async def hospital(folder: Path, site: str) -> AsyncIterator[Writeback]:
         yield writeback
 
 
-async def sign(writeback: Writeback, timeout_s: float = 60, **changes: Any) -> Letter:
+async def sign(writeback: Writeback, timeout_s: float = 60, **changes: Any) -> Letter:  # noqa: ANN401 - members of a note or a configuration
     """Submit a note and wait until it is settled."""
     letter = await writeback.submit(encoded(a_note(**changes)))
     return await writeback.wait(letter.key, timeout_s)

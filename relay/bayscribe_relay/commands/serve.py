@@ -2,6 +2,7 @@
 
 import argparse
 import asyncio
+import contextlib
 import logging
 import os
 import signal
@@ -12,6 +13,8 @@ from bayscribe.errors import BadUse
 from bayscribe_relay import config
 from bayscribe_relay.ingest.server import IngestServer
 from bayscribe_relay.notify import notify
+from bayscribe_relay.writeback.config import Outgoing
+from bayscribe_relay.writeback.service import Writeback
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -28,17 +31,23 @@ def run(options: argparse.Namespace) -> int:
         format="%(message)s" if "JOURNAL_STREAM" in os.environ else "%(levelname)s %(message)s",
     )
     logging.getLogger("asyncio").setLevel(logging.WARNING)
-    return asyncio.run(_serve(IngestServer(config.load(options.config))))
+    loaded = config.load(options.config)
+    outgoing = None
+    if loaded.writeback is not None:
+        outgoing = Outgoing(loaded.store.url, loaded.writeback)
+    return asyncio.run(_serve(IngestServer(loaded), outgoing))
 
 
-async def _serve(server: IngestServer) -> int:
+async def _serve(server: IngestServer, outgoing: Outgoing | None) -> int:
     loop = asyncio.get_running_loop()
     ended = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, ended.set)
     loop.add_signal_handler(signal.SIGHUP, server.reload)
     try:
-        async with server.running():
+        async with server.running(), contextlib.AsyncExitStack() as more:
+            if outgoing is not None:
+                await more.enter_async_context(Writeback.running(outgoing))
             notify(f"READY=1\nSTATUS=listening on port {server.port}")
             await ended.wait()
             notify("STOPPING=1")

@@ -1,0 +1,112 @@
+"""Where FHIR may not be written, the note goes as MDM^T02, once, and is read back if it can be."""
+
+import asyncio
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from bayscribe_relay.writeback.service import answer
+from bayscribe_relay.writeback.states import State
+from emr.process import EmrProcess
+from writeback.rig import hospital, seeds, sign
+
+
+@pytest.fixture
+def emr(tmp_path: Path) -> Iterator[EmrProcess]:
+    with EmrProcess(tmp_path / "emr", {"fhir_write": False, "late_s": 3.0}) as running:
+        running.seed(*seeds(40))
+        yield running
+
+
+def site(emr: EmrProcess, query: str = "qbp", **more: object) -> str:
+    lines = {
+        "fhir_base": f'"{emr.fhir}"', "mdm_host": '"127.0.0.1"', "mdm_port": emr.mllp_port,
+        "mdm_query": f'"{query}"', "ack_timeout_s": 1.0, **more,
+    }  # fmt: skip
+    return "\n".join(f"{name} = {value}" for name, value in lines.items())
+
+
+@pytest.mark.parametrize(
+    ("query", "proof"), [("qbp", "read-back"), ("qry", "read-back"), ("none", "ack AA")]
+)
+def test_the_proof_is_named_as_what_it_is(
+    tmp_path: Path, emr: EmrProcess, query: str, proof: str
+) -> None:
+    async def run() -> None:
+        async with hospital(tmp_path, site(emr, query)) as writeback:
+            letter = await sign(writeback)
+            said = answer(letter)
+            assert (said["state"], said["path"]) == ("verified", "mdm"), letter.reason
+            assert said["verification"] == proof
+            assert emr.census().of(letter.key).exactly_once(letter.note_sha256)
+
+    asyncio.run(run())
+
+
+@pytest.mark.parametrize(
+    "fault",
+    [
+        "ae", "ar", "no-ack", "late-ack", "wrong-control-id", "two-frames", "fragmented",
+        "reset-after-commit", "answer-lost", "stored-but-lost", "malformed",
+    ],
+)  # fmt: skip
+def test_one_fault_and_still_exactly_once(tmp_path: Path, emr: EmrProcess, fault: str) -> None:
+    async def run() -> None:
+        emr.set(mdm_dedupe="none")
+        emr.script({"fault": fault, "operation": "mdm"})
+        async with hospital(tmp_path, site(emr)) as writeback:
+            letter = await sign(writeback)
+            assert letter.state is State.VERIFIED, letter.reason
+            assert emr.census().of(letter.key).exactly_once(letter.note_sha256)
+            assert emr.faults() == {fault: 1}
+
+    asyncio.run(run())
+
+
+@pytest.mark.parametrize("media_type", ["application/xhtml+xml", "application/cda+xml"])
+@pytest.mark.parametrize("fhir", [True, False])
+def test_markup_arrives_byte_for_byte(
+    tmp_path: Path, emr: EmrProcess, media_type: str, fhir: bool
+) -> None:
+    async def run() -> None:
+        emr.set(fhir_write=fhir)
+        content = '<?xml version="1.0"?>\n<a b="|^~\\&amp;">Zoë</a>'
+        note = {"type_loinc": "34878-9", "title": "Note", "media_type": media_type}
+        async with hospital(tmp_path, site(emr)) as writeback:
+            letter = await sign(writeback, content=content, note={**note, "content": content})
+            assert letter.state is State.VERIFIED, letter.reason
+            assert answer(letter)["path"] == ("fhir" if fhir else "mdm")
+            assert emr.census().of(letter.key).exactly_once(letter.note_sha256)
+
+    asyncio.run(run())
+
+
+def test_a_poisoned_letter_does_not_hold_up_the_others(tmp_path: Path, emr: EmrProcess) -> None:
+    async def run() -> None:
+        extra = '[sites.demo.interface]\ncontrol_id = "key"'
+        async with hospital(
+            tmp_path, site(emr, mdm_connections=1, retries=1) + "\n" + extra
+        ) as writeback:
+            poisoned = "01890000-0000-7000-8000-00000000dead"
+            emr.script({"fault": "ae", "operation": "mdm", "key": poisoned, "times": 9})
+            bad = asyncio.create_task(sign(writeback, idempotency_key=poisoned))
+            good = await asyncio.gather(*(sign(writeback) for _ in range(5)))
+            assert {letter.state for letter in good} == {State.VERIFIED}
+            given_up = await bad
+            assert given_up.state is State.DEAD
+            assert "Database locked" in given_up.reason
+
+    asyncio.run(run())
+
+
+def test_the_way_changes_when_the_emr_does(tmp_path: Path, emr: EmrProcess) -> None:
+    async def run() -> None:
+        async with hospital(tmp_path, site(emr, provision_every_s=0.001)) as writeback:
+            assert answer(await sign(writeback))["path"] == "mdm"
+            emr.set(fhir_write=True)
+            assert answer(await sign(writeback))["path"] == "fhir"
+            emr.set(fhir_write=False)
+            assert answer(await sign(writeback))["path"] == "mdm"
+
+    asyncio.run(run())
