@@ -9,13 +9,13 @@ import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, TextIO
+from typing import Any, Self, TextIO
 
 import numpy as np
 import soundfile
 
 from bayscribe import __version__
-from bayscribe.assembly import Voice, make_pipeline, read_voices
+from bayscribe.assembly import Assembly, Voice, read_voices
 from bayscribe.audio.profiles import load_profile
 from bayscribe.audio.recording import Recording
 from bayscribe.errors import BadUse
@@ -81,15 +81,14 @@ class Offline:
         began = time.monotonic()
         before = cpu_seconds()
         with self._clock.stage("load"):
-            pipeline, models = make_pipeline(
+            assembly = Assembly(
                 self._geometry,
                 self._voices,
                 self._request.primary,
                 threads=self._request.threads,
-                timer=self._clock.stage,
             )
         with _Results.open(self._request.out) as results:
-            for output in self._outputs(pipeline):
+            for output in self._outputs(assembly.pipeline(self._clock.stage)):
                 with self._clock.stage("write"):
                     results.take(output)
             stats = {
@@ -97,7 +96,7 @@ class Offline:
                 "cpu_s": {**self._clock.seconds, "all": cpu_seconds() - before},
                 "wall_s": time.monotonic() - began,
                 "peak_rss_mib": peak_rss_mib(),
-                "models": {name: digest.hex() for name, digest in models.items()},
+                "models": {name: digest.hex() for name, digest in assembly.models.items()},
                 "versions": {"bayscribe": __version__, "numpy": np.__version__},
             }
             results.finish(stats)
@@ -184,7 +183,7 @@ class _Results:
         except (OSError, soundfile.LibsndfileError) as error:
             raise BadUse(f"--out {folder} cannot be written: {error}", code="out") from None
 
-    def __enter__(self) -> "_Results":
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:

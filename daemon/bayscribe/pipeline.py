@@ -28,6 +28,7 @@ from bayscribe.stream import (
     Block,
     CutSegment,
     Fault,
+    FaultCode,
     Gap,
     Pcm,
     SpeechFrame,
@@ -122,6 +123,11 @@ class Pipeline:
         self._speech_seen: tuple[SpeechFrame, ...] = ()
         self._shed = False
 
+    @property
+    def faults(self) -> tuple[tuple[FaultCode, int | None], ...]:
+        """Faults of microphones that are raised now."""
+        return self._stages.check.faults
+
     def push(self, block: Block, *, shed: bool = False) -> Output:
         """Take the next block; ``shed`` skips analysis for the quanta that it completes.
 
@@ -173,7 +179,7 @@ class Pipeline:
         self._window.restart(first)
         self._beam.restart(first)
         weights = self._beam.newest_weights
-        self._stages.cutter.note_steering(Steering(first, weights.sha256), weights.data)
+        self._stages.cutter.note_steering(Steering(first, weights.sha256), weights.record)
 
     def _jump(self, to: SampleIndex, output: Output) -> None:
         self.counters.jumps += 1
@@ -221,7 +227,7 @@ class Pipeline:
                 begins = self._beam.steer(weights, max(at, self._beam.next_output))
                 if begins is not None:
                     mark = Steering(begins, weights.sha256)
-                    self._stages.cutter.note_steering(mark, weights.data)
+                    self._stages.cutter.note_steering(mark, weights.record)
         self._speech_seen = ()
 
     def _beamform(self, mics: Pcm, frames: list[TrackFrame], output: Output) -> None:

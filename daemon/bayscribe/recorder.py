@@ -9,11 +9,12 @@ import logging
 import secrets
 from collections import deque
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Protocol
 
 from bayscribe.errors import StorageError
 from bayscribe.segments.sealer import ChainWriter, Moment, SealedRecord
-from bayscribe.stream import CutSegment
+from bayscribe.stream import CutSegment, Gap, GapReason
 from bayscribe.vault.state import OpenEncounter
 
 MOST_HELD_BYTES = 96 << 20
@@ -52,6 +53,8 @@ class Recorder:
         self._held_bytes = 0
         self.problem: StorageError | None = None
         self.samples = 0
+        self.lost_samples = 0
+        self._lost: Gap | None = None
 
     @property
     def recording(self) -> bool:
@@ -78,7 +81,13 @@ class Recorder:
         self._keep(self._writer.open_encounter(secrets.token_hex(16), reason, when))
 
     def segment(self, segment: CutSegment, when: Moment) -> None:
-        """Seal and store a segment."""
+        """Seal and store a segment; count it as lost if neither disk nor memory has room."""
+        if self._held_bytes > MOST_HELD_BYTES:
+            self._lose(segment)
+            return
+        if self._lost is not None:
+            segment = replace(segment, gaps=(self._lost, *segment.gaps))
+            self._lost = None
         self._keep(self._writer.segment(segment, when))
         self.samples += len(segment.pcm)
 
@@ -105,20 +114,21 @@ class Recorder:
         return not self._held
 
     def _keep(self, record: SealedRecord) -> None:
-        """Store a record, behind those that wait.
-
-        Raises:
-            StorageError: memory is full, too: the caller must stop recording.
-        """
-        if self._held_bytes + len(record.sealed) > MOST_HELD_BYTES:
-            raise StorageError(
-                "the disk refuses records and memory holds no more of them",
-                "free the disk; the unit stops recording until then",
-                code="buffer-lost",
-            )
+        """Store a record, behind those that wait."""
         self._held.append(record)
         self._held_bytes += len(record.sealed)
         self.retry()
+
+    def _lose(self, segment: CutSegment) -> None:
+        """There is no room left anywhere; what is lost becomes a gap of the next segment."""
+        first = segment.first if self._lost is None else self._lost.first
+        end = segment.first + len(segment.pcm)
+        self._lost = Gap(first, end - first, GapReason.STORAGE)
+        self.lost_samples += len(segment.pcm)
+        log.critical(
+            "audio is being lost: the disk refuses records and memory is full",
+            extra={"code": "buffer-lost", "lost_samples": self.lost_samples},
+        )
 
     def _note(self, error: StorageError) -> None:
         if self.problem is None or self.problem.code != error.code:

@@ -25,6 +25,7 @@ class GapReason(StrEnum):
     SHORT_READ = "short-read"
     MUTED = "muted"
     CLOCK = "clock"
+    STORAGE = "storage"
 
 
 @dataclass(frozen=True, slots=True)
@@ -193,4 +194,4 @@ class CutSegment:
     wall_ns: int = 0
     clock_synchronised: bool = False
     weights: dict[bytes, bytes] = field(default_factory=dict)
-    """Weight sets first used in this segment, by SHA-256: little-endian int16 (mics, taps)."""
+    """Weight sets first used in this segment, by SHA-256: their ``WeightSet.record``."""

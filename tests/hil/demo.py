@@ -7,6 +7,7 @@ prints what arrived: turns, segments, hashes checked, overruns, CPU and memory.
 """
 
 import argparse
+import contextlib
 import json
 import os
 import shutil
@@ -14,10 +15,13 @@ import signal
 import socket
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
+
+import soundfile
 
 from bayscribe.audio.profiles import load_profile
 from bayscribe.audio.recorded_pcm import make_pcm
@@ -28,6 +32,7 @@ BIN = REPOSITORY / ".venv" / "bin"
 DEVICE = "bay-07"
 PCM = "bay07"
 PORT = 18443
+PROFILES = {4: "circle-4-32mm.toml", 6: "circle-6-46mm.toml"}
 
 RELAY_TOML = """\
 [listen]
@@ -116,10 +121,18 @@ class Service:
                 raise DemoError(f"{self.name} ended:\n{self.log.read_text()[-2000:]}")
             try:
                 if b"READY=1" in self._socket.recv(4096):
+                    threading.Thread(target=self._drain, daemon=True).start()
                     return
             except TimeoutError:
                 continue
         raise DemoError(f"{self.name} did not become ready; see {self.log}")
+
+    def _drain(self) -> None:
+        """Take the watchdog's messages, as the service manager does."""
+        self._socket.settimeout(None)
+        with contextlib.suppress(OSError):
+            while self._socket.recv(4096):
+                pass
 
     def stop(self) -> None:
         """Stop it in order."""
@@ -139,6 +152,7 @@ class Demo:
 
     def __init__(self, scene: Path, out: Path) -> None:
         self.scene = scene
+        self.profile = scene.parent / PROFILES[_microphones(scene)]
         self.out = out
         self.keys = out / "keys"
         self.unit = out / "unit"
@@ -179,7 +193,7 @@ class Demo:
                 device=DEVICE,
                 pcm=PCM,
                 out=self.unit,
-                profile=self.scene / "array.toml",
+                profile=self.profile,
                 enrolment=self.scene / "enrol_clinician.flac",
             )
         )
@@ -190,7 +204,7 @@ class Demo:
     def _serve(self) -> None:
         step("relay and appliance")
         self._start("relay", "bayscribe-relay", "serve", self.relay / "relay.toml", {})
-        profile = load_profile(str(self.scene / "array.toml"))
+        profile = load_profile(str(self.profile))
         alsa = make_pcm(PCM, profile, self.alsa, directory=self.alsa / PCM)
         self._start("appliance", "bayscribe", "run", self.unit / "bayscribe.toml", alsa)
 
@@ -212,7 +226,7 @@ class Demo:
                 "replay",
                 str(recording),
                 "--array",
-                str(self.scene / "array.toml"),
+                str(self.profile),
                 "--pcm",
                 PCM,
             ],
@@ -259,6 +273,10 @@ class Demo:
             raise DemoError("something at the relay does not verify")
         if state["overruns"] or not encounter["turns"]:
             raise DemoError("audio was lost, or nobody was heard")
+
+
+def _microphones(scene: Path) -> int:
+    return int(soundfile.info(scene / "mics.flac").channels)
 
 
 def step(text: str) -> None:

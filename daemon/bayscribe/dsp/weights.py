@@ -75,6 +75,11 @@ class WeightSet:
         return self.q15.astype("<i2").tobytes()
 
     @property
+    def record(self) -> bytes:
+        """The bytes that the digest is over: what travels with the audio."""
+        return struct.pack("<II", self.mics, self.taps) + self.data
+
+    @property
     def mics(self) -> int:
         """Number of microphones."""
         return int(self.q15.shape[0])

@@ -85,7 +85,7 @@ class SegmentCutter:
         self._faults.append(fault)
 
     def note_steering(self, steering: Steering, weights: bytes) -> None:
-        """The beam's weights change; ``weights`` are the set's bytes."""
+        """The beam's weights change; ``weights`` is the set's record."""
         self._steering.append(steering)
         if steering.weights_sha256 not in self._told:
             self._told.add(steering.weights_sha256)

@@ -9,14 +9,17 @@ import os
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from systemd import daemon as systemd_daemon
+import systemd.daemon
 
 Notify = Callable[[str], bool]
 
 
 def notify(state: str) -> bool:
-    """Tell the service manager ``state`` (sd_notify(3)); False if there is none to tell."""
-    return bool(systemd_daemon.notify(state))
+    """Tell the service manager ``state`` (sd_notify(3)); False if it could not be told."""
+    try:
+        return bool(systemd.daemon.notify(state))
+    except OSError:
+        return False
 
 
 def watchdog_interval_s() -> float | None:

@@ -13,7 +13,7 @@ that tampering is found without any secret.
 """
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives import hashes
@@ -33,6 +33,7 @@ _GENESIS = b"bayscribe.chain.v1\x00"
 _LINK = b"bayscribe.link.v1\x00"
 _SIGN = b"bayscribe.sign.v1\x00"
 _STEERING = b"bayscribe.steering.v1\x00"
+_MODELS = b"bayscribe.models.v1\x00"
 
 
 def genesis(device: str) -> bytes:
@@ -82,3 +83,11 @@ def verify_signature(
         key.verify(der, _SIGN + chain + sealed_sha256, ec.ECDSA(hashes.SHA256()))
     except InvalidSignature:
         raise IntegrityError("signature does not verify", code="signature") from None
+
+
+def models_digest(models: Mapping[str, bytes]) -> bytes:
+    """SHA-256 over the networks in use: each name and file hash, in order of names."""
+    digest = hashlib.sha256(_MODELS)
+    for name in sorted(models):
+        digest.update(name.encode() + b"\x00" + models[name])
+    return digest.digest()

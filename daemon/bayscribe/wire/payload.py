@@ -39,7 +39,7 @@ class Payload(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     Attributes:
         audio: the PCM in the header's codec.
         turns: turns emitted while the segment was open.
-        weights: Q15 weight sets by SHA-256: little-endian int16 (mics, taps).
+        weights: Q15 weight sets by SHA-256: mics and taps as u32 LE, then int16 LE (mics, taps).
     """
 
     v: Literal[1] = 1

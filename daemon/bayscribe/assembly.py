@@ -1,0 +1,110 @@
+"""Putting the line together: profile, networks and voices in, a pipeline out."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import soundfile
+from numpy.typing import NDArray
+
+from bayscribe.audio.channel_check import ChannelCheck
+from bayscribe.diarize.enrol import Voiceprint, enrol
+from bayscribe.diarize.interpreter import load_network
+from bayscribe.diarize.speech import VoiceActivity
+from bayscribe.diarize.turns import SpeakerTurns
+from bayscribe.diarize.voice import VoiceEncoder
+from bayscribe.dsp.adaptive import BeamSteerer
+from bayscribe.dsp.localize import Localizer
+from bayscribe.errors import AudioFormatError
+from bayscribe.pipeline import Pipeline, Stages, StageTimer
+from bayscribe.segments.cutter import SegmentCutter
+from bayscribe.stream import Pcm
+from bayscribe.units import SAMPLE_RATE
+
+
+@dataclass(frozen=True, slots=True)
+class Voice:
+    """A known person: a label and clean speech, int16 (n,), 16 kHz."""
+
+    label: str
+    pcm: Pcm
+
+
+def read_voices(named: Sequence[tuple[str, Path]]) -> tuple[Voice, ...]:
+    """Read enrolment recordings: 16 kHz, mono, 16-bit WAV or FLAC.
+
+    Raises:
+        AudioFormatError: a file is absent or of another kind.
+    """
+    return tuple(Voice(label, _read(path)) for label, path in named)
+
+
+def _read(path: Path) -> Pcm:
+    try:
+        with soundfile.SoundFile(path) as source:
+            found = (source.samplerate, source.channels, source.subtype)
+            if found != (SAMPLE_RATE, 1, "PCM_16"):
+                raise AudioFormatError(
+                    f"{path}: found {found[0]} Hz, {found[1]} channels, {found[2]}; "
+                    f"a voice needs {SAMPLE_RATE} Hz, 1 channel, PCM_16",
+                    "convert it, for instance with sox",
+                )
+            pcm: Pcm = source.read(dtype="int16")
+            return pcm
+    except (soundfile.LibsndfileError, OSError) as error:
+        raise AudioFormatError(f"{path}: cannot be read as audio: {error}") from None
+
+
+class Assembly:
+    """What is loaded once and serves every recording: networks and voiceprints.
+
+    Args:
+        geometry: float64 (mics, 3), metres, profile order.
+        voices: known voices.
+        primary: label of the primary clinician, or None.
+        threads: threads of each network.
+
+    Raises:
+        ModelError: a network is missing, altered or not runnable here.
+        BadUse: a voice is too short to be enrolled.
+    """
+
+    def __init__(
+        self,
+        geometry: NDArray[np.float64],
+        voices: Sequence[Voice],
+        primary: str | None,
+        *,
+        threads: int = 1,
+    ) -> None:
+        self._geometry = geometry
+        self._primary = primary
+        self._speech = load_network("speech", threads=threads)
+        self._speaker = load_network("speaker", threads=threads)
+        encoder = VoiceEncoder(self._speaker)
+        self._voiceprints: tuple[Voiceprint, ...] = tuple(
+            enrol(voice.label, voice.pcm, encoder) for voice in voices
+        )
+
+    @property
+    def models(self) -> dict[str, bytes]:
+        """SHA-256 of each network in use, by name."""
+        return {network.name: network.sha256 for network in (self._speech, self._speaker)}
+
+    def pipeline(self, timer: StageTimer | None = None) -> Pipeline:
+        """New stages for a new recording."""
+        speech = SpeakerTurns(
+            VoiceActivity(self._speech),
+            VoiceEncoder(self._speaker),
+            self._voiceprints,
+            self._primary,
+        )
+        stages = Stages(
+            ChannelCheck(self._geometry),
+            Localizer(self._geometry),
+            BeamSteerer(self._geometry),
+            speech,
+            SegmentCutter(),
+        )
+        return Pipeline(stages, len(self._geometry), timer)

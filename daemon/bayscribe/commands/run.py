@@ -1,0 +1,21 @@
+"""``bayscribe run``: the appliance daemon."""
+
+import argparse
+from pathlib import Path
+
+from bayscribe import logs
+from bayscribe.config import load_config
+from bayscribe.daemon import Daemon
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    """Add the arguments."""
+    parser.add_argument("--config", type=Path, required=True, metavar="FILE", help="TOML file")
+
+
+def run(options: argparse.Namespace) -> int:
+    """Run until told to stop."""
+    path = options.config.absolute()
+    config = load_config(path)
+    logs.set_up(config.unit.log, config.unit.log_level)
+    return Daemon(config, path).run()

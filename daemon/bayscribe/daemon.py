@@ -1,0 +1,379 @@
+"""The appliance daemon: the shell that wires capture, line, buffer and uplink.
+
+Three threads: capture (its own, real-time where allowed), the uplink (its own event loop)
+and this one, which runs the line. Signals and the relay's commands only set what this
+thread looks at next. What is decided anywhere is decided in a stage, not here.
+"""
+
+import logging
+import queue
+import secrets
+import signal
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from cryptography import x509
+from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+
+from bayscribe import __version__
+from bayscribe.assembly import Assembly, read_voices
+from bayscribe.audio.capture import CaptureSource
+from bayscribe.audio.channel_check import ChannelCheck
+from bayscribe.audio.profiles import load_profile
+from bayscribe.config import Config, beside
+from bayscribe.errors import BayscribeError, CaptureError, ConfigError
+from bayscribe.pipeline import Counters, Output, Pipeline
+from bayscribe.recorder import Recorder
+from bayscribe.segments.sealer import ChainWriter, Origin
+from bayscribe.stream import Block, Fault, Gap
+from bayscribe.system.notify import Progress, ProgressWatchdog, notify
+from bayscribe.system.resources import cpu_seconds, peak_rss_mib
+from bayscribe.system.statefile import Value, write_state
+from bayscribe.timestamps import CaptureClock
+from bayscribe.uplink.config import UplinkConfig
+from bayscribe.uplink.core import Alarm, Identity
+from bayscribe.uplink.link import Callbacks, Uplink
+from bayscribe.vault.vault import Vault
+from bayscribe.wire.chain import models_digest
+from bayscribe.wire.identity import device_name
+from bayscribe.wire.messages import Command, Prompt, PromptWithdrawn
+from bayscribe.wire.seal import SealingKey
+
+SHED_AFTER_S = 2.0
+"""Seconds of backlog from which analysis is shed, and below which it is taken up again."""
+
+TAKE_UP_BELOW_S = 0.5
+READ_TIMEOUT_S = 0.25
+HOUSEKEEPING_S = 0.5
+DRAIN_S = 5.0
+"""Seconds that an orderly stop waits for the relay to acknowledge what it still gets."""
+
+log = logging.getLogger("bayscribe.daemon")
+
+
+class Daemon:
+    """One unit, from its configuration.
+
+    Args:
+        config: what the unit was told.
+        file: where that stood; paths in it are relative to it.
+
+    Raises:
+        BadUse: something in the configuration cannot be used.
+        StorageError: the buffer cannot be opened.
+    """
+
+    def __init__(self, config: Config, file: Path) -> None:
+        self._config = config
+        self._profile = load_profile(_profile_path(config.array.profile, file))
+        certificate, key = _identity(config, file)
+        self._device = device_name(certificate)
+        voices = read_voices([(v.label, beside(file, v.recording)) for v in config.voices])
+        self._assembly = Assembly(self._profile.geometry, voices, config.primary)
+        self._source = CaptureSource(
+            self._profile,
+            config.array.pcm,
+            period_frames=config.array.period_frames,
+            periods=config.array.periods,
+        )
+        self._vault = Vault.open(
+            Path(config.unit.state_directory) / "buffer", self._device, config.vault
+        )
+        self._boot = secrets.token_hex(16)
+        self._uplink = self._make_uplink(file)
+        self._recorder = Recorder(self._make_writer(key, file), self._vault, self._uplink.wake)
+        self._clock = CaptureClock()
+        self._commands: queue.SimpleQueue[Command] = queue.SimpleQueue()
+        self._watchdog = ProgressWatchdog()
+        self._pipeline: Pipeline | None = None
+        self._idle_check = ChannelCheck(self._profile.geometry)
+        self._counters = Counters()
+        self._turns = 0
+        self._attempts = 0
+        self._last_problem: BayscribeError | None = None
+        self._alarm = ""
+        self._shedding = False
+        self._stopping = False
+        self._housekept = 0.0
+
+    def run(self) -> int:
+        """Work until SIGTERM or SIGINT; exit status 0 after an orderly stop.
+
+        Raises:
+            AudioFormatError: the array has another rate, format or channel count.
+        """
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, self._on_signal)
+        try:
+            self._start()
+            while not self._stopping:
+                for item in self._source.read(READ_TIMEOUT_S):
+                    self._take(item)
+                self._obey()
+                self._housekeep()
+            self._stop()
+        finally:
+            self._uplink.stop()
+            self._vault.close()
+        return 0
+
+    # -- start and stop
+
+    def _start(self) -> None:
+        try:
+            self._source.probe()
+        except CaptureError as error:
+            log.warning("%s; waiting for it", error, extra={"code": error.code})
+        self._recorder.recover(self._clock.now())
+        self._uplink.start()
+        if self._config.encounter.mode == "always":
+            self._open("always")
+        self._source.start()
+        self._write_state()
+        notify("READY=1")
+        log.info("ready", extra={"device": self._device, "array": self._profile.name})
+
+    def _stop(self) -> None:
+        """Close the open segment and the encounter, and give the relay a moment."""
+        notify("STOPPING=1")
+        self._source.stop()
+        for item in self._source.read(0.0):
+            self._take(item)
+        self._close("stop")
+        self._recorder.retry()
+        self._uplink.wake()
+        end = time.monotonic() + DRAIN_S
+        while self._vault.stats().pending and time.monotonic() < end:
+            if self._uplink.status().state != "streaming":
+                break
+            time.sleep(0.02)
+        self._write_state()
+        log.info("stopped", extra={"unacknowledged": self._vault.stats().pending})
+
+    def _on_signal(self, _number: int, _frame: object) -> None:
+        self._stopping = True
+
+    # -- the stream
+
+    def _take(self, item: Block | Gap | Fault) -> None:
+        if isinstance(item, Block):
+            self._clock.note(item)
+            if self._pipeline is None:
+                self._idle_check.push(item)
+            else:
+                self._give(self._pipeline.push(item, shed=self._must_shed()))
+        elif isinstance(item, Gap):
+            self._counters.gaps += 1
+            self._counters.gap_frames += item.samples
+            if self._pipeline is not None:
+                self._pipeline.gap(item)
+        elif self._pipeline is not None:
+            self._pipeline.fault(item)
+
+    def _give(self, output: Output) -> None:
+        self._turns += len(output.turns)
+        for segment in output.segments:
+            self._recorder.segment(segment, self._clock.moment(segment.first))
+
+    def _must_shed(self) -> bool:
+        backlog = self._source.backlog_s
+        limit = TAKE_UP_BELOW_S if self._shedding else SHED_AFTER_S
+        if (backlog > limit) != self._shedding:
+            self._shedding = not self._shedding
+            log.warning(
+                "analysis %s",
+                "is shed" if self._shedding else "is taken up again",
+                extra={"backlog_s": round(backlog, 2)},
+            )
+        return self._shedding
+
+    # -- encounters and commands
+
+    def _open(self, reason: str) -> None:
+        if self._pipeline is not None:
+            return
+        self._pipeline = self._assembly.pipeline()
+        self._recorder.open(reason, self._clock.now())
+        log.info("recording", extra={"reason": reason})
+
+    def _close(self, reason: str) -> None:
+        if self._pipeline is None:
+            return
+        self._give(self._pipeline.flush())
+        self._add_counters(self._pipeline.counters)
+        self._pipeline = None
+        self._idle_check = ChannelCheck(self._profile.geometry)
+        self._recorder.close(reason, self._clock.now())
+        log.info("recording ended", extra={"reason": reason})
+
+    def _add_counters(self, done: Counters) -> None:
+        self._counters.frames += done.frames
+        self._counters.quanta += done.quanta
+        self._counters.shed_quanta += done.shed_quanta
+        self._counters.jumps += done.jumps
+
+    def _obey(self) -> None:
+        while not self._commands.empty():
+            command = self._commands.get()
+            actions: dict[str, Callable[[], None]] = {
+                "open_encounter": lambda: self._open("adt"),
+                "close_encounter": lambda: self._close("adt"),
+                "mute": self._source.mute,
+                "unmute": self._source.unmute,
+            }
+            action = actions.get(command.name)
+            if action is None:
+                log.warning("unknown command", extra={"command": command.name})
+                continue
+            log.info("command", extra={"command": command.name, "id": command.id})
+            action()
+
+    # -- what others may know
+
+    def _housekeep(self) -> None:
+        now = time.monotonic()
+        if now - self._housekept < HOUSEKEEPING_S:
+            return
+        self._housekept = now
+        self._recorder.retry()
+        problem = self._source.problem
+        if problem is not None and problem is not self._last_problem:
+            self._attempts += 1
+        self._last_problem = problem
+        counters = self._source.counters
+        listening = self._source.is_plugged and not self._source.is_muted
+        self._watchdog.observe(
+            Progress(
+                captured=counters.frames + counters.muted_frames + self._attempts,
+                buffered=self._recorder.samples + self._recorder.lost_samples,
+                recording=self._recorder.recording and listening,
+            )
+        )
+        self._write_state()
+
+    def _state(self) -> str:
+        if not self._source.is_plugged or self._recorder.problem is not None or self._faults():
+            return "fault"
+        if self._source.is_muted:
+            return "muted"
+        return "recording" if self._recorder.recording else "idle"
+
+    def _faults(self) -> str:
+        found = self._pipeline.faults if self._pipeline is not None else self._idle_check.faults
+        names = (code.value if mic is None else f"{code.value}:{mic}" for code, mic in found)
+        return " ".join(names)
+
+    def _write_state(self) -> None:
+        counters, vault, link = self._source.counters, self._vault.stats(), self._uplink.status()
+        line = self._pipeline.counters if self._pipeline is not None else Counters()
+        problem = self._recorder.problem or self._source.problem
+        values: dict[str, Value] = {
+            "state": self._state(),
+            "device": self._device,
+            "plugged": self._source.is_plugged,
+            "muted": self._source.is_muted,
+            "real_time": counters.real_time,
+            "faults": self._faults(),
+            "problem": "" if problem is None else problem.code,
+            "frames": counters.frames,
+            "overruns": counters.overruns,
+            "gaps": counters.gaps,
+            "gap_frames": counters.gap_frames,
+            "short_reads": counters.short_reads,
+            "misaligned": counters.misaligned,
+            "backlog_drops": counters.backlog_drops,
+            "backlog_s": round(self._source.backlog_s, 3),
+            "drift_ppm": self._source.drift_ppm,
+            "quanta": self._counters.quanta + line.quanta,
+            "shed_quanta": self._counters.shed_quanta + line.shed_quanta,
+            "turns": self._turns,
+            "link": str(link.state),
+            "link_problem": link.last_problem,
+            "relay_alarm": self._alarm,
+            "records": vault.newest,
+            "acknowledged": vault.acknowledged,
+            "pending": vault.pending,
+            "pending_bytes": vault.pending_bytes,
+            "written_bytes": vault.written_bytes,
+            "buffer_level": str(self._vault.level()),
+            "held_in_memory": self._recorder.held,
+            "lost_samples": self._recorder.lost_samples,
+            "cpu_s": round(cpu_seconds(), 3),
+            "peak_rss_mib": round(peak_rss_mib(), 1),
+        }
+        try:
+            folder = Path(self._config.unit.runtime_directory)
+            folder.mkdir(parents=True, exist_ok=True)
+            write_state(folder / "state.json", values)
+        except OSError as error:
+            log.warning("state file: %s", error.strerror)
+
+    # -- parts
+
+    def _make_uplink(self, file: Path) -> Uplink:
+        stated = self._config.uplink
+        config = UplinkConfig(
+            url=stated.url,
+            relay_ca=str(beside(file, stated.relay_ca)),
+            certificate=str(beside(file, stated.certificate)),
+            key=str(beside(file, stated.key)),
+            server_name=stated.server_name,
+            connect_s=stated.connect_s,
+            heartbeat_s=stated.heartbeat_s,
+            retry_first_s=stated.retry_first_s,
+            retry_most_s=stated.retry_most_s,
+        )
+        identity = Identity(self._device, self._boot, __version__, self._assembly.models)
+        callbacks = Callbacks(on_message=self._on_message, on_alarm=self._on_alarm)
+        return Uplink(config, identity, self._vault, callbacks)
+
+    def _make_writer(self, key: ec.EllipticCurvePrivateKey, file: Path) -> ChainWriter:
+        path = beside(file, self._config.seal.relay_key)
+        try:
+            relay_key = SealingKey.from_text(path.read_text(encoding="ascii"))
+        except (OSError, UnicodeDecodeError):
+            raise ConfigError(f"seal.relay_key: {path} cannot be read") from None
+        origin = Origin(
+            self._device,
+            self._boot,
+            self._config.unit.bay,
+            f"bayscribe-{__version__}",
+            models_digest(self._assembly.models),
+        )
+        return ChainWriter(origin, key, relay_key, self._vault.head, codec=self._config.seal.codec)
+
+    def _on_message(self, message: Prompt | PromptWithdrawn | Command) -> None:
+        """In the uplink's thread."""
+        if isinstance(message, Command):
+            self._commands.put(message)
+
+    def _on_alarm(self, alarm: Alarm | None) -> None:
+        """In the uplink's thread."""
+        self._alarm = "" if alarm is None else alarm.code.value
+
+
+def _profile_path(profile: str, file: Path) -> str:
+    """A profile's name as it is; a path relative to the configuration file."""
+    return str(beside(file, profile)) if profile.endswith(".toml") else profile
+
+
+def _identity(config: Config, file: Path) -> tuple[x509.Certificate, ec.EllipticCurvePrivateKey]:
+    certificate_path = beside(file, config.uplink.certificate)
+    key_path = beside(file, config.uplink.key)
+    try:
+        certificate = x509.load_pem_x509_certificate(certificate_path.read_bytes())
+        key = serialization.load_pem_private_key(key_path.read_bytes(), None)
+    except OSError as error:
+        raise ConfigError(f"uplink: {error.filename}: {error.strerror}") from None
+    except (ValueError, TypeError):
+        raise ConfigError(
+            "uplink.certificate or uplink.key is not an unencrypted PEM file",
+            "make them with `bayscribe-relay pki device`",
+        ) from None
+    if not isinstance(key, ec.EllipticCurvePrivateKey):
+        raise ConfigError("uplink.key: expected a P-256 key")
+    if key.public_key() != certificate.public_key():
+        raise ConfigError("uplink.key does not belong to uplink.certificate")
+    return certificate, key
