@@ -45,11 +45,13 @@ class _InThread:
         self._task = self._loop.create_task(self._serve())
         with contextlib.suppress(asyncio.CancelledError):
             self._loop.run_until_complete(self._task)
-        left = asyncio.all_tasks(self._loop)
-        for task in left:
-            task.cancel()
-        self._loop.run_until_complete(asyncio.gather(*left, return_exceptions=True))
-        self._loop.run_until_complete(asyncio.sleep(0.05))  # let aborted transports close
+        # Connections accepted in the last moment start tasks while others end.
+        for _ in range(5):
+            left = asyncio.all_tasks(self._loop)
+            for task in left:
+                task.cancel()
+            self._loop.run_until_complete(asyncio.gather(*left, return_exceptions=True))
+            self._loop.run_until_complete(asyncio.sleep(0.02))
         self._loop.run_until_complete(self._loop.shutdown_asyncgens())
         self._loop.close()
 

@@ -6,7 +6,6 @@ from pathlib import Path
 
 import pytest
 from websockets.exceptions import ConnectionClosed
-from websockets.sync.client import ClientConnection, connect
 
 from bayscribe.uplink.config import UplinkConfig
 from bayscribe.uplink.tls import client_context
@@ -14,7 +13,6 @@ from bayscribe.wire.messages import (
     CLOSE_IDENTITY,
     CLOSE_MALFORMED,
     CLOSE_REPLACED,
-    SUBPROTOCOL,
     Hello,
     Welcome,
     decode_from_relay,
@@ -23,6 +21,7 @@ from bayscribe.wire.messages import (
 from bayscribe_relay.ingest.server import IngestServer
 from faults.recorder import BOOT, MemoryBuffer
 from faults.rig import Enrolled, RelayThread, Site, drained, until, uplink, uplink_config
+from faults.websocket import talk
 
 
 @pytest.fixture
@@ -34,17 +33,6 @@ def site(tmp_path: Path) -> Site:
 def relay(site: Site) -> Iterator[IngestServer]:
     with RelayThread(site.relay()) as server:
         yield server
-
-
-def talk(config: UplinkConfig) -> ClientConnection:
-    return connect(
-        config.url,
-        ssl=client_context(config),
-        server_hostname=config.server_name,
-        subprotocols=[SUBPROTOCOL],  # type: ignore[list-item]  # a NewType of str
-        compression=None,
-        proxy=None,
-    )
 
 
 def hello(name: str) -> bytes:

@@ -97,6 +97,16 @@ class _RelayConnection(ClientConnection):
     """Remembers what broke it: a TLS alert during the WebSocket handshake is lost otherwise."""
 
     broken_by: Exception | None = None
+    _up = False
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        super().connection_made(transport)
+        self._up = True
+
+    def drop(self) -> None:
+        """Let go of the socket at once, however far the connection came."""
+        if self._up:
+            self.transport.abort()
 
     def connection_lost(self, exc: Exception | None) -> None:
         self.broken_by = exc
@@ -274,6 +284,10 @@ class Uplink:
         except (OSError, TimeoutError) as error:
             reason = getattr(error, "strerror", None) or type(error).__name__
             raise LinkError(f"the relay cannot be reached: {reason}", code="unreachable") from None
+        finally:
+            for connection in made:
+                connection.drop()
+            await asyncio.sleep(0)  # lets the loop close what was dropped, also when cancelled
 
     async def _converse(self, websocket: ClientConnection, wake: asyncio.Event) -> None:
         sender = asyncio.create_task(self._send_side(websocket, wake))

@@ -63,6 +63,9 @@ class DeviceConnection(ServerConnection):
             why = str(reason).replace("_", " ").lower()
             log.warning("refused %s at %s: %s", claimed_by(error), peer, why)
             plain.abort()
+        except asyncio.CancelledError:
+            plain.abort()
+            raise
         except (OSError, TimeoutError) as error:
             log.info("no handshake with %s: %s", peer, type(error).__name__)
             plain.abort()
