@@ -39,7 +39,7 @@ _POLL_S = 0.1
 _SETTLE_NS = 250_000_000
 _STALL_NS = 200_000_000
 _LOSS_PERIODS = 4
-_FIRST_RETRY_S, _LONGEST_RETRY_S = 0.1, 2.0
+_FIRST_RETRY_S, _LONGEST_RETRY_S = 0.1, 1.0
 
 
 @dataclass(slots=True)
@@ -165,6 +165,11 @@ class CaptureSource:
     def is_plugged(self) -> bool:
         """Whether the array is open."""
         return self._plugged.is_set()
+
+    @property
+    def is_stopped(self) -> bool:
+        """Whether :meth:`stop` was called."""
+        return self._stop.is_set()
 
     @property
     def is_muted(self) -> bool:

@@ -42,8 +42,9 @@ HYSTERESIS = {
 }
 """In frames of 256 ms."""
 
-_ORDER_RAISED_BY, _ORDER_CHANGED_BY, _ORDER_CLEARED_BY = 3, 8, 8
-"""Frames in a row; each verdict on the order is of 4 s of sound already."""
+_ORDER_RAISED_BY, _ORDER_RAISED_AT_OPEN, _ORDER_CHANGED_BY = 6, 3, 8
+"""Verdicts in a row. Each is of 4 s of sound; when channels change places in the middle of
+that, the first verdicts see a mixture and name the wrong ones, so some more are waited for."""
 
 _POLARITY_FRAMES = 4
 _UNUSABLE = (
@@ -88,25 +89,31 @@ class _OrderWatch:
     def __init__(self) -> None:
         self.raised: Exchange | None = None
         self._candidate: Exchange | None = None
-        self._in_a_row = 0
+        self._in_a_row = self._seen = 0
 
     def step(self, verdict: Exchange | bool) -> tuple[Exchange | None, Exchange | None]:
         """Take a verdict; what has been raised by it, and what has been cleared."""
         candidate = self.raised if verdict is False else None if verdict is True else verdict
+        self._seen += 1
         if candidate == self.raised:
             self._in_a_row = 0
             return None, None
-        self._in_a_row = self._in_a_row + 1 if candidate == self._candidate else 1
+        same = candidate == self._candidate or self.raised is None
+        self._in_a_row = self._in_a_row + 1 if same else 1
         self._candidate = candidate
-        needed = _ORDER_CLEARED_BY if candidate is None else _ORDER_CHANGED_BY
-        if self._in_a_row < (_ORDER_RAISED_BY if self.raised is None else needed):
+        if self._in_a_row < self._needed():
             return None, None
         before, self.raised, self._in_a_row = self.raised, candidate, 0
         return candidate, before
 
+    def _needed(self) -> int:
+        if self.raised is not None:
+            return _ORDER_CHANGED_BY
+        return _ORDER_RAISED_AT_OPEN if self._seen == self._in_a_row else _ORDER_RAISED_BY
+
     def restart(self) -> None:
         """The stream was broken: verdicts before it count no more."""
-        self._in_a_row = 0
+        self._in_a_row = self._seen = 0
 
 
 class ChannelCheck:

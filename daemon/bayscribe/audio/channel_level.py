@@ -52,11 +52,11 @@ def examine(pcm: Pcm) -> LevelFindings:
     power = x.var(axis=0)
     constant = least == most
     silent = constant & (most == 0)
-    faint, below_db = _below_others(power, constant)
+    clipped = _clips(pcm, least, most, constant)
+    faint, below_db = _below_others(power, constant | clipped)
     dead = silent | (faint & ~constant)
     stuck = (constant & ~silent) | _repeats(pcm, constant) | _copies(pcm, constant)
     offset = np.abs(mean) / FULL_SCALE
-    clipped = _clips(pcm, least, most, constant)
     return LevelFindings(
         shown={
             FaultCode.DEAD: dead,
@@ -85,12 +85,12 @@ def examine(pcm: Pcm) -> LevelFindings:
 
 
 def _below_others(
-    power: NDArray[np.float64], constant: NDArray[np.bool_]
+    power: NDArray[np.float64], unsound: NDArray[np.bool_]
 ) -> tuple[NDArray[np.bool_], NDArray[np.float64]]:
-    """Microphones far below the median of the other living ones, and by how many dB."""
+    """Microphones far below the median of the other sound ones, and by how many dB."""
     below = np.zeros(len(power))
     for mic in range(len(power)):
-        others = [power[i] for i in range(len(power)) if i != mic and not constant[i]]
+        others = [power[i] for i in range(len(power)) if i != mic and not unsound[i]]
         if others:
             below[mic] = 10 * np.log10((np.median(others) + 1e-9) / (power[mic] + 1e-9))
     return below > DEAD_BELOW_OTHERS_DB, below

@@ -36,6 +36,9 @@ _LOW_HZ = 100.0
 _WINDOW = 16
 """Analysis frames (of 256 ms) in a decision: 4 s."""
 
+_LATE = 8
+"""The latest frames of a window, by which the channels are named."""
+
 _PAST_RATE = 1 / 80
 """Share of a frame in the remembered field: a memory of 20 s."""
 
@@ -198,12 +201,12 @@ class ChannelOrder:
         """
         if not self.is_ready:
             return False
-        powers = np.sum(self._sums, axis=0)
-        gain = powers[1:] / powers[0] - 1
-        likeness = self._likeness()
+        gain = self._gain(_WINDOW)
+        likeness = self._likeness(_WINDOW)
         if gain.max() > GEOMETRY_MARGIN:
-            alike = [k for k in range(len(gain)) if gain.max() - gain[k] < _SAME]
-            return self._most_like(alike, likeness)
+            late = self._gain(_LATE)  # while channels change places the window is a mixture
+            alike = [k for k in range(len(late)) if late.max() - late[k] < _SAME]
+            return self._most_like(alike, self._likeness(_LATE))
         if gain.max() > _SAME:
             return False
         if likeness is None:
@@ -215,11 +218,17 @@ class ChannelOrder:
             return Exchange(*self._pairs[best])
         return bool(mirrored[best] < -PAST_CLEAR)
 
-    def _likeness(self) -> NDArray[np.float64] | None:
+    def _gain(self, frames: int) -> NDArray[np.float64]:
+        """By exchange, how much better it explains the last frames than no exchange: (pairs,)."""
+        powers = np.sum(list(self._sums)[-frames:], axis=0)
+        gain: NDArray[np.float64] = powers[1:] / powers[0] - 1
+        return gain
+
+    def _likeness(self, frames: int) -> NDArray[np.float64] | None:
         """By exchange, how much more it resembles the past than no exchange: (pairs,)."""
         if self._past is None or self._past_frames < _PAST_LEAST:
             return None
-        now = self._laid_out(np.sum(self._recent, axis=0))
+        now = self._laid_out(np.sum(list(self._recent)[-frames:], axis=0))
         past = self._laid_out(self._past)[0]
         alike = now @ past / np.sqrt((past @ past) * (now[0] @ now[0]))
         gained: NDArray[np.float64] = (alike[1:] - alike[0]).astype(np.float64)

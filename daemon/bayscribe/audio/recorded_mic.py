@@ -199,7 +199,7 @@ class RecordedMicrophone:
         Raises:
             BadUse: more events than the block holds.
         """
-        listed = list(events)
+        listed = [*self._pending_commands(), *events]
         if len(listed) > MAX_EVENTS:
             raise BadUse(f"{len(listed)} faults, at most {MAX_EVENTS} are possible")
         self._set("event_count", 0)
@@ -223,6 +223,17 @@ class RecordedMicrophone:
             raise CaptureError("the recorded microphone takes no more faults", "play it anew")
         self._put(index, event)
         self._set("event_count", index + 1)
+
+    def _pending_commands(self) -> list[MicrophoneEvent]:
+        """Faults asked for at once that the driver has not seen yet."""
+        pending = []
+        for index in range(min(self._get("event_count"), MAX_EVENTS)):
+            at, operation, a, b, done = _EVENT.unpack_from(
+                self._map, _EVENTS_AT + index * _EVENT.size
+            )
+            if at == 0 and not done:
+                pending.append(MicrophoneEvent(Operation(operation), a, b))
+        return pending
 
     def _put(self, index: int, event: MicrophoneEvent) -> None:
         offset = _EVENTS_AT + index * _EVENT.size
@@ -248,7 +259,7 @@ class RecordedMicrophone:
             overruns=self._get("overruns"),
             short_reads=self._get("short_reads"),
             opens=self._get("opens"),
-            finished=self._get("finished") == generation,
+            finished=0 < generation == self._get("finished"),
             reader=self._get("reader"),
         )
 

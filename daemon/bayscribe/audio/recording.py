@@ -148,6 +148,8 @@ class Recording:
                 pcm: Pcm = self._file.read(ask, dtype="int16", always_2d=True)
             except soundfile.LibsndfileError:
                 ask //= 2  # take what still decodes before the damage
+                self._file.close()
+                self._file = soundfile.SoundFile(str(self.path))
                 self._file.seek(done)
                 continue
             if len(pcm) == 0:
