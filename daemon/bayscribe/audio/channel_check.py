@@ -220,7 +220,7 @@ class ChannelCheck:
 
     def _field(self, pcm: Pcm, end: SampleIndex) -> list[Fault]:
         """Polarity and order: only while every channel has something of its own to say."""
-        field = coherence(pcm)
+        field = coherence(pcm, self._order.bins)
         self._fields.append(field)
         faults: list[Fault] = []
         if len(self._fields) == _POLARITY_FRAMES:

@@ -31,6 +31,8 @@ _HOP, _FRAMES = 256, 8
 SPAN = FFT + _HOP * (_FRAMES - 1)
 """Samples of an analysis frame that are looked at."""
 
+_WINDOW_SHAPE = np.hanning(FFT)
+
 _BAND_HZ = (500.0, 5500.0)
 _LOW_HZ = 100.0
 _WINDOW = 16
@@ -76,14 +78,15 @@ class Exchange:
     instead: tuple[tuple[int, int], ...] = ()
 
 
-def coherence(pcm: Pcm) -> Coherence:
-    """Whitened coherence of one analysis frame: int16 (>= SPAN, mics)."""
-    x = pcm[:SPAN].astype(np.float64)
-    frames = np.lib.stride_tricks.sliding_window_view(x, FFT, axis=0)[::_HOP]
-    spectra = np.fft.rfft(frames * np.hanning(FFT), axis=2)
+def coherence(pcm: Pcm, bins: NDArray[np.intp]) -> Coherence:
+    """Whitened coherence of one analysis frame: int16 (>= SPAN, mics), at some bins."""
+    x = np.ascontiguousarray(pcm[:SPAN].T, dtype=np.float64)
+    frames = np.lib.stride_tricks.sliding_window_view(x, FFT, axis=1)[:, ::_HOP]
+    spectra = np.fft.rfft(frames * _WINDOW_SHAPE, axis=2)[:, :, bins]
     spectra /= np.maximum(np.abs(spectra), 1e-9)
-    stacked: Coherence = np.einsum("kif,kjf->ijf", spectra, spectra.conj()) / len(spectra)
-    return stacked
+    by_bin = np.ascontiguousarray(spectra.transpose(2, 0, 1))
+    product = by_bin @ by_bin.conj().transpose(0, 2, 1) / _FRAMES
+    return np.ascontiguousarray(product.transpose(1, 2, 0))
 
 
 class ChannelOrder:
@@ -97,17 +100,20 @@ class ChannelOrder:
         self._mics = mics - mics.mean(axis=0)
         count = len(mics)
         hertz = np.arange(FFT // 2 + 1) * SAMPLE_RATE / FFT
-        self._band = np.flatnonzero((hertz >= _BAND_HZ[0]) & (hertz <= _BAND_HZ[1]))[::2]
+        band = np.flatnonzero((hertz >= _BAND_HZ[0]) & (hertz <= _BAND_HZ[1]))[::2]
         apart = np.linalg.norm(mics[:, None] - mics[None], axis=2)
         nearest = np.sort(apart, axis=1)[:, 1].max() if count > 1 else 1.0
         # In phase up to a quarter of a wavelength between neighbours.
-        self._low = np.flatnonzero(
+        low = np.flatnonzero(
             (hertz >= _LOW_HZ) & (hertz <= max(_LOW_HZ + 100, SPEED_OF_SOUND / (4 * nearest)))
         )
+        self.bins = np.union1d(band, low)
+        self._band = np.searchsorted(self.bins, band)
+        self._low = np.searchsorted(self.bins, low)
         self._near = (apart <= 1.5 * nearest) & ~np.eye(count, dtype=np.bool_)
         self._pairs = list(itertools.combinations(range(count), 2))
         self._upper = np.triu_indices(count, 1)
-        self._steering = self._plane_waves(hertz[self._band])
+        self._steering = self._plane_waves(hertz[band])
         self._orders = [self._exchanged(pair) for pair in (None, *self._pairs)]
         self._recent: deque[Coherence] = deque(maxlen=_WINDOW)
         self._sums: deque[NDArray[np.float64]] = deque(maxlen=_WINDOW)
