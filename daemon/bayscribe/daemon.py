@@ -35,6 +35,7 @@ from bayscribe.timestamps import CaptureClock
 from bayscribe.uplink.config import UplinkConfig
 from bayscribe.uplink.core import Alarm, Identity
 from bayscribe.uplink.link import Callbacks, Uplink
+from bayscribe.vault.inspect import leave_certificate
 from bayscribe.vault.vault import Vault
 from bayscribe.wire.chain import models_digest
 from bayscribe.wire.identity import device_name
@@ -78,9 +79,9 @@ class Daemon:
             period_frames=config.array.period_frames,
             periods=config.array.periods,
         )
-        self._vault = Vault.open(
-            Path(config.unit.state_directory) / "buffer", self._device, config.vault
-        )
+        buffer = Path(config.unit.state_directory) / "buffer"
+        self._vault = Vault.open(buffer, self._device, config.vault)
+        leave_certificate(buffer, certificate.public_bytes(serialization.Encoding.PEM))
         self._boot = secrets.token_hex(16)
         self._uplink = self._make_uplink(file)
         self._recorder = Recorder(self._make_writer(key, file), self._vault, self._uplink.wake)

@@ -1,0 +1,188 @@
+import errno
+import os
+from pathlib import Path
+
+import pytest
+from vault_records import DEVICE, Unit, encounter
+
+from bayscribe.errors import IntegrityError, StorageError
+from bayscribe.segments.sealer import Moment
+from bayscribe.vault.config import VaultConfig
+from bayscribe.vault.disk import Disk
+from bayscribe.vault.vault import Level, Vault
+from bayscribe.wire.seal import ENCAPSULATED_BYTES, PREFIX_BYTES, Kem
+
+
+def test_what_was_appended_is_there_after_reopening(tmp_path: Path) -> None:
+    records = encounter(Unit(), 5)
+    vault = Vault.open(tmp_path, DEVICE)
+    for record in records:
+        vault.append(record)
+    vault.close()
+    again = Vault.open(tmp_path, DEVICE)
+    assert again.head == (7, records[-1].chain)
+    kept = again.pending(0, 100)
+    assert [(r.header, r.signature, r.sealed) for r in kept] == [
+        (r.header, r.signature, r.sealed) for r in records
+    ]
+    assert [r.header for r in again.pending(3, 2)] == [r.header for r in records[3:5]]
+
+
+def test_acknowledged_records_go_and_the_chain_goes_on(tmp_path: Path) -> None:
+    unit = Unit()
+    records = encounter(unit, 5)
+    vault = Vault.open(tmp_path, DEVICE)
+    for record in records:
+        vault.append(record)
+    vault.acknowledge(len(records))
+    vault.close()
+    assert not list(tmp_path.glob("*.record"))
+    assert not list(tmp_path.glob("*.key"))
+    again = Vault.open(tmp_path, DEVICE)
+    assert again.pending(0, 10) == []
+    writer = unit.writer(again.head)
+    again.append(writer.open_encounter("ef" * 16, "tap", Moment()))
+    assert again.head[0] == len(records) + 1
+
+
+def test_the_key_of_an_acknowledged_record_is_overwritten_before_it_is_removed(
+    tmp_path: Path,
+) -> None:
+    class Watching(Disk):
+        def __init__(self) -> None:
+            self.overwritten: list[tuple[str, bytes]] = []
+
+        def overwrite(self, path: Path, data: bytes) -> None:
+            super().overwrite(path, data)
+            self.overwritten.append((path.name, path.read_bytes()))
+
+    records = encounter(Unit(), 1)
+    disk = Watching()
+    vault = Vault.open(tmp_path, DEVICE, disk=disk)
+    for record in records:
+        vault.append(record)
+    length = ENCAPSULATED_BYTES[Kem.X25519]
+    key = records[1].sealed[PREFIX_BYTES : PREFIX_BYTES + length]
+    body = next(tmp_path.glob("*2.record")).read_bytes()
+    assert key not in body
+    vault.acknowledge(2)
+    [(name, found)] = disk.overwritten
+    assert name.endswith("2.key")
+    assert len(found) == length
+    assert found != key
+
+
+def test_an_unclean_stop_leaves_the_open_encounter_with_its_totals(tmp_path: Path) -> None:
+    records = encounter(Unit(), 5)
+    vault = Vault.open(tmp_path, DEVICE)
+    for record in records[:-1]:
+        vault.append(record)
+    vault.acknowledge(4)
+    vault.close()
+    left = Vault.open(tmp_path, DEVICE).open_encounter
+    assert left is not None
+    assert (left.opened_seq, left.segments, left.samples) == (1, 5, 800)
+
+
+def test_two_daemons_cannot_share_a_buffer(tmp_path: Path) -> None:
+    vault = Vault.open(tmp_path, DEVICE)
+    with pytest.raises(StorageError, match="in use"):
+        Vault.open(tmp_path, DEVICE)
+    vault.close()
+    Vault.open(tmp_path, DEVICE).close()
+
+
+def test_a_buffer_serves_one_device_only(tmp_path: Path) -> None:
+    vault = Vault.open(tmp_path, DEVICE)
+    vault.append(encounter(Unit(), 0)[0])
+    vault.acknowledge(1)
+    vault.close()
+    with pytest.raises(IntegrityError, match="belongs to bay-07"):
+        Vault.open(tmp_path, "bay-08")
+
+
+def test_a_record_that_does_not_continue_the_chain_is_refused(tmp_path: Path) -> None:
+    vault = Vault.open(tmp_path, DEVICE)
+    records = encounter(Unit(), 2)
+    vault.append(records[0])
+    for wrong in (records[0], records[2], records[3]):
+        with pytest.raises(IntegrityError):
+            vault.append(wrong)
+    vault.append(records[1])
+
+
+def test_unacknowledged_records_are_never_evicted_and_levels_warn_long_before(
+    tmp_path: Path,
+) -> None:
+    config = VaultConfig(quota_mib=8, reserve_mib=0)
+    records = encounter(Unit(), 60, samples=100_000)
+    vault = Vault.open(tmp_path, DEVICE, config)
+    levels = [vault.level()]
+    stored = 0
+    with pytest.raises(StorageError) as caught:
+        for record in records:
+            vault.append(record)
+            stored += 1
+            if levels[-1] != vault.level():
+                levels.append(vault.level())
+    assert caught.value.code == "buffer-full"
+    assert levels == [Level.OK, Level.WARN, Level.HIGH]
+    assert len(vault.pending(0, 100)) == stored
+    vault.acknowledge(stored // 2)
+    vault.append(records[stored])
+    assert vault.head[0] == stored + 1
+
+
+@pytest.mark.parametrize("number", [errno.ENOSPC, errno.EROFS, errno.EIO])
+@pytest.mark.parametrize("operation", ["write", "fsync", "rename"])
+def test_a_refusing_disk_is_named_and_the_same_append_succeeds_later(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int, operation: str
+) -> None:
+    records = encounter(Unit(), 2)
+    vault = Vault.open(tmp_path, DEVICE, VaultConfig(reserve_mib=0))
+    vault.append(records[0])
+
+    def refuse(*_: object) -> int:
+        raise OSError(number, os.strerror(number))
+
+    with monkeypatch.context() as broken:
+        broken.setattr(Path if operation == "rename" else os, operation, refuse)
+        with pytest.raises(StorageError) as caught:
+            vault.append(records[1])
+    assert caught.value.code in {"disk-full", "disk-read-only", "disk-failing"}
+    for record in records[1:]:
+        vault.append(record)
+    vault.close()
+    again = Vault.open(tmp_path, DEVICE)
+    assert [r.header for r in again.pending(0, 9)] == [r.header for r in records]
+
+
+def test_write_volume_is_accounted_across_restarts(tmp_path: Path) -> None:
+    records = encounter(Unit(), 3)
+    vault = Vault.open(tmp_path, DEVICE)
+    for record in records:
+        vault.append(record)
+    vault.acknowledge(len(records))
+    written = vault.stats().written_bytes
+    assert written >= sum(len(r.sealed) + len(r.header) for r in records)
+    vault.close()
+    again = Vault.open(tmp_path, DEVICE).stats()
+    assert again.appended == len(records)
+    assert abs(again.written_bytes - written) <= len(records) * 4096 + 8 * 4096
+
+
+def test_damage_in_the_middle_blocks_the_stream_but_not_the_recording(tmp_path: Path) -> None:
+    records = encounter(Unit(), 3)
+    vault = Vault.open(tmp_path, DEVICE)
+    for record in records[:4]:
+        vault.append(record)
+    vault.close()
+    victim = next(tmp_path.glob("*2.record"))
+    victim.write_bytes(victim.read_bytes()[:-5])
+    again = Vault.open(tmp_path, DEVICE)
+    assert again.damaged == [2]
+    assert again.head == (4, records[3].chain)
+    assert [r.header for r in again.pending(0, 9)] == [records[0].header]
+    with pytest.raises(IntegrityError):
+        again.pending(1, 9)
+    again.append(records[4])
