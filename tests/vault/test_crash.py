@@ -6,7 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from vault_records import DEVICE, Unit, encounter
+from tests.vault.vault_records import DEVICE, Unit, encounter
 
 from bayscribe.segments.sealer import SealedRecord
 from bayscribe.vault.disk import Disk

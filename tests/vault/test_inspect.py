@@ -9,7 +9,7 @@ import pytest
 from cryptography.hazmat.primitives import serialization
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from vault_records import DEVICE, Unit, encounter
+from tests.vault.vault_records import DEVICE, Unit, encounter
 
 from bayscribe.cli import main
 from bayscribe.errors import BadUse

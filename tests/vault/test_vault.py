@@ -3,7 +3,7 @@ import os
 from pathlib import Path
 
 import pytest
-from vault_records import DEVICE, Unit, encounter
+from tests.vault.vault_records import DEVICE, Unit, encounter
 
 from bayscribe.errors import IntegrityError, StorageError
 from bayscribe.segments.sealer import Moment
@@ -119,7 +119,7 @@ def test_unacknowledged_records_are_never_evicted_and_levels_warn_long_before(
     vault = Vault.open(tmp_path, DEVICE, config)
     levels = [vault.level()]
     stored = 0
-    with pytest.raises(StorageError) as caught:
+    with pytest.raises(StorageError) as caught:  # noqa: PT012 - which append fails is not known
         for record in records:
             vault.append(record)
             stored += 1
