@@ -6,12 +6,12 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from tests.vault.vault_records import DEVICE, Unit, encounter
 
 from bayscribe.segments.sealer import SealedRecord
 from bayscribe.vault.disk import Disk
 from bayscribe.vault.inspect import Verdict, inspect
 from bayscribe.vault.vault import Vault
+from vault.vault_records import DEVICE, Unit, encounter
 
 
 class PowerCutError(BaseException):

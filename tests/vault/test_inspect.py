@@ -9,13 +9,13 @@ import pytest
 from cryptography.hazmat.primitives import serialization
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from tests.vault.vault_records import DEVICE, Unit, encounter
 
 from bayscribe.cli import main
 from bayscribe.errors import BadUse
 from bayscribe.vault.inspect import CERTIFICATE, Verdict, inspect
 from bayscribe.vault.vault import Vault
 from bayscribe_relay.pki.authority import Authority
+from vault.vault_records import DEVICE, Unit, encounter
 
 RECORDS = 6
 

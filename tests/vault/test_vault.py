@@ -3,7 +3,6 @@ import os
 from pathlib import Path
 
 import pytest
-from tests.vault.vault_records import DEVICE, Unit, encounter
 
 from bayscribe.errors import IntegrityError, StorageError
 from bayscribe.segments.sealer import Moment
@@ -11,6 +10,7 @@ from bayscribe.vault.config import VaultConfig
 from bayscribe.vault.disk import Disk
 from bayscribe.vault.vault import Level, Vault
 from bayscribe.wire.seal import ENCAPSULATED_BYTES, PREFIX_BYTES, Kem
+from vault.vault_records import DEVICE, Unit, encounter
 
 
 def test_what_was_appended_is_there_after_reopening(tmp_path: Path) -> None:
