@@ -119,7 +119,7 @@ class Fhir:
             raise Refusal(400, "invalid", "a Bundle of type transaction is expected here")
         answers: list[Resource] = []
         with self.store.atomic() as change:
-            entries = _resolve(bundle.get("entry", []), self.settings.rewrites_attachment_url)
+            entries = self._resolve(bundle.get("entry", []))
             for place, entry in enumerate(entries):
                 if fault is Fault.PARTIAL and place == len(entries) - 1 and place > 0:
                     answers.append(_too_many_entry())
@@ -140,7 +140,10 @@ class Fhir:
             request.get("ifMatch"), request.get("ifNoneMatch"), request.get("ifNoneExist")
         )
         method, url = request.get("method", ""), request.get("url", "")
-        answer = self._write(method, url, entry.get("resource", {}), conditions)
+        if "assigned" in request:
+            answer = self._assigned(url, request["assigned"], entry["resource"])
+        else:
+            answer = self._write(method, url, entry.get("resource", {}), conditions)
         kind, ident = answer.body["resourceType"], answer.body["id"]
         version = answer.body["meta"]["versionId"]
         return {
@@ -151,6 +154,39 @@ class Fhir:
                 "lastModified": answer.body["meta"]["lastUpdated"],
             }
         }
+
+    def _assigned(self, kind: str, ident: str, body: Resource) -> Answer:
+        """A POST whose id was settled when the references were resolved."""
+        if kind not in TYPES or body.get("resourceType") != kind:
+            raise Refusal(400, "invalid", f"a {kind} is expected")
+        stored = self.store.get(kind, ident)
+        if stored is not None:
+            return _answer(200, stored)
+        return self._put(kind, ident, body, created=True)
+
+    def _resolve(self, entries: list[Resource]) -> list[Resource]:
+        """Give each POSTed entry its id and put ids in the place of ``urn:uuid`` references."""
+        places: dict[str, str] = {}
+        for entry in entries:
+            request, full = entry.get("request", {}), entry.get("fullUrl", "")
+            url = request.get("url", "")
+            if request.get("method") == "PUT" and full:
+                places[full] = url
+            elif request.get("method") == "POST" and full and url in TYPES:
+                request["assigned"] = self._existing(url, request) or str(uuid.uuid4())
+                places[full] = f"{url}/{request['assigned']}"
+        urls = self.settings.rewrites_attachment_url
+        return [_replace(entry, places, urls) for entry in entries]
+
+    def _existing(self, kind: str, request: Resource) -> str | None:
+        """The resource that ``ifNoneExist`` finds."""
+        condition = request.get("ifNoneExist")
+        if not condition or not self.settings.conditional_create:
+            return None
+        found = self.store.search(kind, _query(condition))
+        if len(found) > 1:
+            raise Refusal(412, "multiple-matches", "If-None-Exist matches more than one")
+        return found[0].id if found else None
 
     def _write(self, method: str, path: str, body: Resource, conditions: _Conditions) -> Answer:
         kind, _, ident = path.partition("/")
@@ -217,22 +253,6 @@ def _query(text: str) -> dict[str, list[str]]:
     from urllib.parse import parse_qs
 
     return parse_qs(text.rpartition("?")[2])
-
-
-def _resolve(entries: list[Resource], attachment_urls: bool) -> list[Resource]:
-    """Give each POSTed entry its id and put ids in the place of ``urn:uuid`` references."""
-    places: dict[str, str] = {}
-    for entry in entries:
-        request, full = entry.get("request", {}), entry.get("fullUrl", "")
-        url = request.get("url", "")
-        if request.get("method") == "PUT" and full:
-            places[full] = url
-        elif request.get("method") == "POST" and full and not request.get("ifNoneExist"):
-            ident = str(uuid.uuid4())
-            places[full] = f"{url}/{ident}"
-            request.update(method="PUT", url=f"{url}/{ident}")
-            entry.setdefault("resource", {})["id"] = ident
-    return [_replace(entry, places, attachment_urls) for entry in entries]
 
 
 def _replace(node: Any, places: dict[str, str], urls: bool) -> Any:  # noqa: ANN401 - JSON

@@ -22,7 +22,7 @@
 """
 
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 import msgspec
 from msgspec import Meta, Struct
@@ -188,6 +188,16 @@ class GatewayConfig(Struct, frozen=True, forbid_unknown_fields=True):
     alerts: AlertConfig = AlertConfig()
 
 
+class _File(Struct, frozen=True, forbid_unknown_fields=True):
+    """The file as written."""
+
+    tls: TlsConfig
+    sites: dict[str, dict[str, Any]]
+    listen: ListenConfig = ListenConfig()
+    journal: JournalConfig = JournalConfig()
+    alerts: AlertConfig = AlertConfig()
+
+
 def load(path: Path) -> GatewayConfig:
     """Read a gateway's configuration; every path in it comes back absolute.
 
@@ -195,7 +205,13 @@ def load(path: Path) -> GatewayConfig:
         ConfigError: as :func:`bayscribe.settings.load`, or a site lacks what its ``auth``
             or ``prefer`` needs.
     """
-    config = settings.load(path, GatewayConfig)
+    tree = settings.load(path, _File)
+    # Site by site, so that an error names its site.
+    found = {
+        name: settings.convert(site, SiteConfig, f"{path}: sites.{name}")
+        for name, site in tree.sites.items()
+    }
+    config = GatewayConfig(tree.tls, found, tree.listen, tree.journal, tree.alerts)
     base = path.resolve().parent
     if not config.sites:
         raise ConfigError(f"{path}: sites: is empty", "add a table [sites.NAME]")

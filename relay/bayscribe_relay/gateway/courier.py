@@ -114,10 +114,8 @@ class Courier:
 
     def forget(self, listener: Listener) -> None:
         """A relay has gone."""
-        for key, listeners in list(self._listeners.items()):
-            listeners.discard(listener)
-            if not listeners:
-                del self._listeners[key]
+        for key in list(self._listeners):
+            self._leave(key, listener)
 
     def _answer(self, known: Entry, listener: Listener) -> None:
         if known.state in UNFINISHED:
@@ -125,6 +123,8 @@ class Courier:
             stands: ProgressState = "parked" if known.state == "parked" else "working"
             listener(Progress(known.key, stands, known.reason, known.attempts))
             return
+        if known.state == "committed" or known.alerted_ns is not None:
+            self._leave(known.key, listener)
         if known.answer is not None:
             listener(DECODE_ANSWER.decode(known.answer))
         if known.alerted_ns is not None:
@@ -132,6 +132,12 @@ class Courier:
 
     def _listen(self, key: str, listener: Listener) -> None:
         self._listeners.setdefault(key, set()).add(listener)
+
+    def _leave(self, key: str, listener: Listener) -> None:
+        listeners = self._listeners.get(key, set())
+        listeners.discard(listener)
+        if not listeners:
+            self._listeners.pop(key, None)
 
     def _say(self, message: ToRelay) -> None:
         for listener in tuple(self._listeners.get(message.key, ())):
@@ -188,7 +194,9 @@ class Courier:
         job.failures += 1
         if job.failures > site.config.retries:
             reason = f"given up after {job.failures} failures: {failure}"
-            answer = Rejected(job.key, reason, retryable=True, path=job.path)
+            answer = Rejected(
+                job.key, reason, retryable=True, path=job.path, attempts=job.clock.attempts
+            )
             await self._end(job, "dead", answer)
             return False
         await self._journal.progress(job, "parked", str(failure))
@@ -198,7 +206,12 @@ class Courier:
 
     async def _refused(self, job: Job, refused: Refused) -> None:
         answer = Rejected(
-            job.key, str(refused), retryable=False, outcome=refused.outcome, path=job.path
+            job.key,
+            str(refused),
+            retryable=False,
+            outcome=refused.outcome,
+            path=job.path,
+            attempts=job.clock.attempts,
         )
         await self._end(job, "rejected", answer)
 
@@ -219,6 +232,7 @@ class Courier:
             verified_at=now,
             path=verified.path,
             verification=verified.verification,
+            attempts=clock.attempts,
             timings_ms=Timings(round(clock.emr * 1e3, 1), round(clock.read_back * 1e3, 1)),
         )
         await self._journal.settle(job, "committed", "", msgspec.json.encode(answer))
@@ -241,6 +255,7 @@ class Courier:
         await self._alerts.deliver(site.config, body)
         await self._journal.alerted(entry.key)
         self._say(Progress(entry.key, "alerted"))
+        self._listeners.pop(entry.key, None)
 
 
 def _pause(failures: int, asked_s: float | None) -> float:

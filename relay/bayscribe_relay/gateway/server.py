@@ -94,6 +94,7 @@ class Gateway:
                 ping_timeout=protocol.HEARTBEAT_S,
                 close_timeout=1.0,
                 server_header=None,
+                logger=protocol.quiet_logger(),
             ) as server:
                 self._server = server
                 log.info("listening", extra={"port": self.port, "resumed": resumed})
@@ -129,6 +130,8 @@ class Gateway:
                     task.add_done_callback(taking.discard)
                 elif message is not None:
                     courier.query(message.key, listener)
+        except websockets.ConnectionClosed:
+            log.info("relay gone", extra={"relay": relay_name(link)})
         except LinkError:
             await link.close(CLOSE_MALFORMED, "malformed message")
         except StorageError as error:

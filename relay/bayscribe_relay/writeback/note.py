@@ -257,7 +257,7 @@ def _key(text: str) -> str:
 
 
 _AT = re.compile(r"^(?P<what>.*?)(?: - at `(?:key in )?`?\$(?P<path>[^`]*)`)?$", re.DOTALL)
-_QUOTED = re.compile(r" '.*'$", re.DOTALL)
+_QUOTED = re.compile(r"""\s['"].*$""", re.DOTALL)
 _NAMED = re.compile(r"`(?P<name>[^`]*)`")
 
 

@@ -212,11 +212,15 @@ class Outbox:
         return await self.commits.run(lambda c: _happened(c, key, event, reason, answer, attempts))
 
     async def park_overdue(self, older_than_ns: int, reason: str) -> list[str]:
-        """Park letters that have waited for a gateway since before a time; their keys."""
+        """Park letters that have waited since before a time; their keys.
+
+        Both those that no gateway has, and those that one took and says nothing about.
+        """
 
         def work(connection: sa.Connection) -> list[str]:
+            waiting = sa.case((_L.state == State.QUEUED, _L.queued_ns), else_=_L.accepted_ns)
             overdue = sa.select(_L.key).where(
-                _L.state == State.QUEUED, _L.queued_ns < older_than_ns
+                _L.state.in_((State.QUEUED, State.ACCEPTED)), waiting < older_than_ns
             )
             keys = [row.key for row in connection.execute(overdue)]
             for key in keys:

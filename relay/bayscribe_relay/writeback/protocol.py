@@ -5,6 +5,7 @@
 the very bytes that were made and hashed (``msgspec.Raw``).
 """
 
+import logging
 from typing import Annotated, Any, Final, Literal
 
 import msgspec
@@ -80,6 +81,7 @@ class Committed(Struct, frozen=True, tag="committed", omit_defaults=True):
     path: Path
     verification: str = "read-back"
     timings_ms: Timings = Timings()
+    attempts: int = 0
 
 
 class Rejected(Struct, frozen=True, tag="rejected", omit_defaults=True):
@@ -90,6 +92,7 @@ class Rejected(Struct, frozen=True, tag="rejected", omit_defaults=True):
     retryable: bool
     outcome: str = ""
     path: Path | None = None
+    attempts: int = 0
 
 
 ToGateway = Commit | Query
@@ -98,6 +101,16 @@ ToRelay = Accepted | Progress | Committed | Rejected
 _TO_GATEWAY: Final = msgspec.json.Decoder(ToGateway)
 _TO_RELAY: Final = msgspec.json.Decoder(ToRelay)
 _ENCODER: Final = msgspec.json.Encoder()
+
+
+def quiet_logger() -> logging.Logger:
+    """The logger for the WebSocket library, which shows what frames hold at level DEBUG.
+
+    It stays at WARNING however much else is logged: a frame may hold a note.
+    """
+    logger = logging.getLogger("bayscribe.websocket")
+    logger.setLevel(logging.WARNING)
+    return logger
 
 
 def encode(message: ToGateway | ToRelay) -> str:

@@ -127,6 +127,7 @@ class Sender:
                     ping_timeout=protocol.HEARTBEAT_S,
                     open_timeout=2 * protocol.HEARTBEAT_S,
                     close_timeout=1.0,
+                    logger=protocol.quiet_logger(),
                 ) as link:
                     tries = 0
                     await self._speak(link)
@@ -183,12 +184,15 @@ class Sender:
         if isinstance(message, Accepted):
             return await box.happened(key, Event.ACCEPT)
         if isinstance(message, Committed):
-            return await box.happened(key, Event.COMMIT, answer=msgspec.json.encode(message))
+            answer = msgspec.json.encode(message)
+            return await box.happened(key, Event.COMMIT, answer=answer, attempts=message.attempts)
         if isinstance(message, Progress):
             return await self._progress(message)
         event = Event.GIVE_UP if message.retryable else Event.REFUSE
         answer = msgspec.json.encode(message)
-        return await box.happened(key, event, reason=message.reason, answer=answer)
+        return await box.happened(
+            key, event, reason=message.reason, answer=answer, attempts=message.attempts
+        )
 
     async def _progress(self, message: Progress) -> Letter | None:
         key = message.key

@@ -7,6 +7,7 @@ these may run on one database at a time.
 import asyncio
 import contextlib
 import logging
+import time
 import uuid
 from collections.abc import AsyncIterator
 from typing import Any, Final
@@ -20,7 +21,7 @@ from bayscribe_relay.writeback.config import Outgoing
 from bayscribe_relay.writeback.note import read_note
 from bayscribe_relay.writeback.outbox import Letter, Outbox
 from bayscribe_relay.writeback.protocol import Committed, Rejected
-from bayscribe_relay.writeback.sender import Sender
+from bayscribe_relay.writeback.sender import PROMISE_S, Sender
 from bayscribe_relay.writeback.states import OPEN, State
 from bayscribe_relay.writeback.validation import check_bundle
 
@@ -147,6 +148,7 @@ def answer(letter: Letter) -> dict[str, Any]:
         "timings_ms": _timings(letter),
         "reason": letter.reason or None,
         "attempts": letter.attempts,
+        "late": _late(letter),
     }
     if letter.answer is None:
         return shown
@@ -162,6 +164,11 @@ def answer(letter: Letter) -> dict[str, Any]:
         refused = msgspec.json.decode(letter.answer, type=Rejected)
         shown |= {"path": refused.path, "outcome": refused.outcome or None}
     return shown
+
+
+def _late(letter: Letter) -> bool:
+    """Whether the promise of thirty seconds is broken, by now or in the end."""
+    return (letter.settled_ns or time.time_ns()) - letter.received_ns > PROMISE_S * 1e9
 
 
 def _timings(letter: Letter) -> dict[str, float | None]:

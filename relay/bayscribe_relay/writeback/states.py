@@ -55,6 +55,7 @@ MOVES: Final[dict[tuple[State, Event], State]] = {
     (S.ACCEPTED, E.COMMIT): S.VERIFIED,
     (S.ACCEPTED, E.GIVE_UP): S.DEAD,
     (S.ACCEPTED, E.REFUSE): S.REJECTED,
+    (S.PARKED, E.PARK): S.PARKED,
     (S.PARKED, E.FORGET): S.QUEUED,
     (S.PARKED, E.COMMIT): S.VERIFIED,
     (S.PARKED, E.GIVE_UP): S.DEAD,
