@@ -14,7 +14,6 @@ from bayscribe_relay import config
 from bayscribe_relay.ingest.server import IngestServer
 from bayscribe_relay.notify import notify
 from bayscribe_relay.writeback.config import Outgoing
-from bayscribe_relay.writeback.service import Writeback
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -47,6 +46,9 @@ async def _serve(server: IngestServer, outgoing: Outgoing | None) -> int:
     try:
         async with server.running(), contextlib.AsyncExitStack() as more:
             if outgoing is not None:
+                # A relay that writes nothing back needs none of its libraries.
+                from bayscribe_relay.writeback.service import Writeback
+
                 await more.enter_async_context(Writeback.running(outgoing))
             notify(f"READY=1\nSTATUS=listening on port {server.port}")
             await ended.wait()
