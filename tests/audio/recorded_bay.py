@@ -1,6 +1,7 @@
 """A bay with a recorded microphone, for tests of capture."""
 
 from collections.abc import Callable
+from functools import cache
 from pathlib import Path
 from threading import Thread
 
@@ -38,6 +39,29 @@ def distinct(seconds: float, channels: int, seed: int = 1) -> Pcm:
     pcm = rng.integers(-9000, 9000, (round(seconds * RATE), channels), dtype=np.int16)
     pcm[:, 0] = (np.arange(len(pcm)) % 60_000 - 30_000).astype(np.int16)
     return pcm
+
+
+@cache
+def field(mics: int, seconds: float, seed: int = 3) -> Pcm:
+    """A bay at 70 dB SPL: plane waves from all round and three stronger directions.
+
+    Pink-ish noise of -50 dBFS with a little self-noise of the microphones; int16 (n, mics).
+    """
+    rng = np.random.default_rng(seed)
+    n = round(seconds * RATE)
+    hertz = np.fft.rfftfreq(n, 1 / RATE)
+    tilt = 1 / np.sqrt(np.maximum(hertz, 80) / 80)
+    places = circle(mics).geometry
+    total = np.zeros((len(hertz), mics), dtype=np.complex128)
+    directions = rng.normal(size=(40, 3))
+    gains = np.where(np.arange(40) < 3, 4.0, 1.0)
+    for direction, gain in zip(directions, gains, strict=True):
+        lead = places @ (direction / np.linalg.norm(direction)) / 343.2
+        source = gain * tilt * np.exp(2j * np.pi * rng.random(len(hertz)))
+        total += source[:, None] * np.exp(2j * np.pi * hertz[:, None] * lead[None])
+    x = np.fft.irfft(total, n, axis=0)
+    x *= 32768 * 10 ** (-50 / 20) / x.std()
+    return np.round(x + rng.normal(0, 2, x.shape)).astype(np.int16)
 
 
 class Bay:

@@ -7,13 +7,16 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 
-from audio.recorded_bay import RATE, OpenBay, circle, distinct, length, samples
+from audio.recorded_bay import RATE, OpenBay, circle, distinct, field, length, samples
 from bayscribe.audio.alsa_stream import AlsaStream, Overrun
 from bayscribe.audio.capture import CaptureSource, Item
+from bayscribe.audio.channel_check import ChannelCheck
 from bayscribe.audio.profiles import ArrayProfile
 from bayscribe.audio.recorded_mic import Idle
+from bayscribe.audio.sample_clock import SECOND, SampleClock
 from bayscribe.errors import AudioFormatError, BayscribeError, CaptureError
-from bayscribe.stream import Block, Gap, GapReason, Pcm
+from bayscribe.stream import Block, Fault, FaultCode, Gap, GapReason, Pcm
+from bayscribe.units import MonotonicNs
 
 PERIOD = 320
 
@@ -260,3 +263,37 @@ def test_device_of_another_array_is_refused_by_name(open_bay: OpenBay) -> None:
     assert "bay" in refused.value.line()
     with pytest.raises(CaptureError, match="nowhere"):
         CaptureSource(circle(6), "nowhere").probe()
+
+
+def test_faults_of_the_array_are_named_from_the_live_stream(open_bay: OpenBay) -> None:
+    bay = open_bay(circle(4))
+    pcm = field(4, 6.0)
+    source = bay.source()
+    source.start()
+    bay.play(pcm, "t=1 dead 1", "t=3 repaired", "t=3.2 inverted 2")
+    checker = ChannelCheck(bay.profile.geometry)
+    faults = [
+        (fault.code, fault.channel)
+        for item in bay.collect(source)
+        if isinstance(item, Block)
+        for fault in checker.push(item)
+        if not fault.cleared
+    ]
+    assert faults == [(FaultCode.DEAD, 1), (FaultCode.INVERTED, 2)]
+
+
+def test_clock_that_drifts_is_a_fault_of_the_whole_array() -> None:
+    source = CaptureSource(circle(2), "none")
+    for step in range(2000):
+        at = SECOND + step * SECOND // 50
+        fast = 1.0006 if step < 1000 else 1.0
+        source._clock.observe(MonotonicNs(at), round(at / SECOND * RATE * fast))
+        source._watch_drift()
+        if step == 1000:
+            source._clock = SampleClock(RATE)
+    faults = [item for item in source.read(0) if isinstance(item, Fault)]
+    assert [(fault.code, fault.channel, fault.cleared) for fault in faults] == [
+        (FaultCode.CLOCK_DRIFT, None, False),
+        (FaultCode.CLOCK_DRIFT, None, True),
+    ]
+    assert float(faults[0].detail.split()[0]) == pytest.approx(600, abs=5)

@@ -1,7 +1,6 @@
 """Faults of channels, found in a sound field of talkers and diffuse noise."""
 
 import itertools
-from functools import cache
 
 import numpy as np
 import pytest
@@ -9,35 +8,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from audio.recorded_bay import RATE, circle
+from audio.recorded_bay import RATE, circle, field
 from bayscribe.audio.channel_check import FRAME, ChannelCheck
 from bayscribe.stream import Block, Fault, FaultCode, Gap, GapReason, Pcm
 from bayscribe.units import SampleIndex
 
 FIVE_SECONDS = 5 * RATE
-
-
-@cache
-def field(mics: int, seconds: float, seed: int = 3) -> Pcm:
-    """A bay at 70 dB SPL: plane waves from all round and three stronger directions.
-
-    Pink-ish noise of -50 dBFS with a little self-noise of the microphones; int16 (n, mics).
-    """
-    rng = np.random.default_rng(seed)
-    n = round(seconds * RATE)
-    hertz = np.fft.rfftfreq(n, 1 / RATE)
-    tilt = 1 / np.sqrt(np.maximum(hertz, 80) / 80)
-    places = circle(mics).geometry
-    total = np.zeros((len(hertz), mics), dtype=np.complex128)
-    directions = rng.normal(size=(40, 3))
-    gains = np.where(np.arange(40) < 3, 4.0, 1.0)
-    for direction, gain in zip(directions, gains, strict=True):
-        lead = places @ (direction / np.linalg.norm(direction)) / 343.2
-        source = gain * tilt * np.exp(2j * np.pi * rng.random(len(hertz)))
-        total += source[:, None] * np.exp(2j * np.pi * hertz[:, None] * lead[None])
-    x = np.fft.irfft(total, n, axis=0)
-    x *= 32768 * 10 ** (-50 / 20) / x.std()
-    return np.round(x + rng.normal(0, 2, x.shape)).astype(np.int16)
 
 
 def check(mics: int) -> ChannelCheck:

@@ -44,8 +44,8 @@ _LATE = 8
 _PAST_RATE = 1 / 80
 """Share of a frame in the remembered field: a memory of 20 s."""
 
-_PAST_LEAST = 40
-"""Frames that the past must have seen: 10 s."""
+_PAST_LEAST = 30
+"""Frames that the past must have seen: 8 s, so that 12 s of sound are needed in all."""
 
 GEOMETRY_MARGIN = 0.007
 """By which an exchange must explain the field better than the profile's order, relative."""
