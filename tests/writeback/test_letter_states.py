@@ -1,6 +1,7 @@
 """The letter's state machine: every edge of the drawing, in the outbox, survives a restart."""
 
 import asyncio
+import os
 import re
 from pathlib import Path
 
@@ -143,3 +144,32 @@ def test_another_process_letter_is_noticed(tmp_path: Path) -> None:
         second.close()
 
     asyncio.run(run())
+
+
+def test_opening_a_database_twice_in_one_process_drops_no_locks(tmp_path: Path) -> None:
+    """Closing any descriptor of an open SQLite file would drop this process's locks on it."""
+
+    async def run() -> None:
+        first = open_outbox(tmp_path, "a")
+        letter = await signed(first)
+        locks = _posix_locks(tmp_path)
+        second = open_outbox(tmp_path, "b")
+        assert second.get(letter.key) == letter
+        assert locks <= _posix_locks(tmp_path)
+        first.close()
+        second.close()
+
+    asyncio.run(run())
+
+
+def _posix_locks(folder: Path) -> set[tuple[str, str]]:
+    """Inode and range of every lock that this process holds on the database's files."""
+    inodes = {str(path.stat().st_ino) for path in folder.iterdir()}
+    found = set()
+    for line in Path("/proc/locks").read_text("ascii").splitlines():
+        fields = line.split()
+        inode = fields[5].rpartition(":")[2]
+        if fields[4] == str(os.getpid()) and inode in inodes:
+            found.add((inode, " ".join(fields[6:8])))
+    assert found
+    return found

@@ -62,7 +62,12 @@ def _make_private(database: str | None) -> None:
         return
     path = Path(database)
     try:
-        os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))
+        # Only ever a new file: closing any descriptor of an open database drops the locks
+        # that SQLite holds on it in this process (POSIX), and corrupts it
+        # (sqlite.org/howtocorrupt.html, 2.2).
+        os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600))
+    except FileExistsError:
+        return
     except OSError as error:
         raise StorageError(
             f"{path}: {error.strerror}", "give store.url a folder that exists and is writable"
