@@ -1,0 +1,211 @@
+"""Both services under a real systemd: notify, watchdog, sandbox, ordered stop.
+
+The container's root is this machine's under an overlay, with the checkout bound at
+/opt/bayscribe; Debian's own python3 runs the product from there, so that the units'
+sandbox (no home directories, dynamic users) holds as on a unit.
+"""
+
+import json
+import re
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from bayscribe.audio.profiles import load_profile
+from system.system_container import REPOSITORY, Container, booted
+
+pytestmark = [pytest.mark.root, pytest.mark.slow]
+
+SCENE = REPOSITORY / "tests" / "scenes" / "excerpt-4mic-70db" / "mics.flac"
+PROFILE = "circle-4-32mm"
+HOUSE = "/opt/bayscribe"
+LOOSEST = 1.5
+"""Exposure by ``systemd-analyze security`` that no unit may exceed."""
+
+RELAY_TOML = """\
+[listen]
+host = "127.0.0.1"
+port = 8443
+[tls]
+certificate = "server.crt"
+key = "server.key"
+device_ca = "device-ca.crt"
+crl = "device-ca.crl"
+[store]
+url = "sqlite:////var/lib/bayscribe-relay/relay.db"
+[seal]
+keys = ["seal.key"]
+"""
+
+UNIT_TOML = """\
+[unit]
+site = "test"
+bay = "bay-07"
+[array]
+profile = "circle-4-32mm"
+pcm = "bay07"
+[encounter]
+mode = "always"
+[uplink]
+url = "wss://localhost:8443"
+relay_ca = "relay-ca.crt"
+certificate = "device.crt"
+key = "device.key"
+retry_most_s = 1.0
+[seal]
+relay_key = "relay-seal.pub"
+"""
+
+DROP_IN = """\
+[Service]
+Environment=ALSA_CONFIG_PATH=/run/mic/asound.conf BAYSCRIBE_RECORDED_MIC=/run/mic
+ReadWritePaths=/run/mic
+WatchdogSec=8
+"""
+
+
+@pytest.fixture(scope="module")
+def container(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Container]:
+    keys = _keys(tmp_path_factory.mktemp("keys"))
+    with booted() as running:
+        _install(running, keys)
+        yield running
+
+
+def _keys(folder: Path) -> Path:
+    relay = str(REPOSITORY / ".venv" / "bin" / "bayscribe-relay")
+    for words in (
+        ["init", str(folder)],
+        ["server", "localhost", "--dir", str(folder)],
+        ["device", "bay-07", "--dir", str(folder)],
+        ["seal-key", "--dir", str(folder)],
+    ):
+        subprocess.run([relay, "pki", *words], check=True, stdout=subprocess.DEVNULL)
+    return folder
+
+
+def _install(container: Container, keys: Path) -> None:
+    site = next((REPOSITORY / ".venv" / "lib").glob("python3*")).name
+    path = f"{HOUSE}/daemon:{HOUSE}/relay:{HOUSE}/.venv/lib/{site}/site-packages"
+    for program, module in (
+        ("bayscribe", "bayscribe.cli"),
+        ("bayscribe-relay", "bayscribe_relay.cli"),
+    ):
+        script = f'#!/bin/sh\nPYTHONPATH={path} exec /usr/bin/python3 -m {module} "$@"\n'
+        container.write(f"/usr/bin/{program}", script, "0755")
+        unit = (REPOSITORY / "systemd" / f"{program}.service").read_text()
+        container.write(f"/etc/systemd/system/{program}.service", unit)
+    names = {
+        "/etc/bayscribe/device.crt": "bay-07.pem",
+        "/etc/bayscribe/device.key": "bay-07.key",
+        "/etc/bayscribe/relay-ca.crt": "ca.pem",
+        "/etc/bayscribe/relay-seal.pub": "seal.pub",
+        "/etc/bayscribe-relay/server.crt": "localhost.pem",
+        "/etc/bayscribe-relay/server.key": "localhost.key",
+        "/etc/bayscribe-relay/device-ca.crt": "ca.pem",
+        "/etc/bayscribe-relay/device-ca.crl": "crl.pem",
+        "/etc/bayscribe-relay/seal.key": "seal.open",
+    }
+    for target, source in names.items():
+        container.write(target, (keys / source).read_text(), "0600")
+    container.write("/etc/bayscribe/bayscribe.toml", UNIT_TOML)
+    container.write("/etc/bayscribe-relay/relay.toml", RELAY_TOML)
+    container.write("/etc/systemd/system/bayscribe.service.d/test.conf", DROP_IN)
+    _make_microphone(container)
+    container.run("systemctl", "daemon-reload")
+    container.run("systemctl", "start", "bayscribe-relay.service", "bayscribe.service")
+
+
+def _make_microphone(container: Container) -> None:
+    """A recorded microphone that the unit's dynamic user may open."""
+    environment = ["env", "BAYSCRIBE_RECORDED_MIC=/run/mic", "HOME=/"]
+    setup = ["bayscribe", "replay", "--array", PROFILE, "--pcm", "bay07", "--setup", "/run/mic"]
+    container.run(*environment, *setup)
+    container.run("chmod", "-R", "a+rwX", "/run/mic")
+
+
+def _play(container: Container) -> None:
+    """Play the excerpt, as the unit's own dynamic user."""
+    pid = _show(container, "bayscribe.service", "MainPID")
+    user = container.run("stat", "-c", "%u", f"/proc/{pid}").stdout.strip()
+    container.run("chown", "-R", user, "/run/mic")
+    container.run("chmod", "-R", "go-w", "/run/mic")
+    scene = f"{HOUSE}/{SCENE.relative_to(REPOSITORY)}"
+    container.run(
+        *["env", "BAYSCRIBE_RECORDED_MIC=/run/mic", "HOME=/"],
+        *["setpriv", "--reuid", user, "--regid", user, "--clear-groups"],
+        *["bayscribe", "replay", scene, "--array", PROFILE, "--pcm", "bay07"],
+    )
+
+
+def _show(container: Container, unit: str, name: str) -> str:
+    return container.run("systemctl", "show", "-P", name, unit).stdout.strip()
+
+
+def _stream(container: Container) -> dict[str, object]:
+    text = container.run(
+        "bayscribe-relay", "streams", "--json", "--config", "/run/relay/relay.toml"
+    ).stdout
+    listed: dict[str, object] = json.loads(text)["devices"][0]
+    return listed
+
+
+def test_services_tell_systemd_that_they_are_ready(container: Container) -> None:
+    for unit in ("bayscribe.service", "bayscribe-relay.service"):
+        assert _show(container, unit, "ActiveState") == "active"
+        assert _show(container, unit, "Type") == "notify"
+
+
+@pytest.mark.parametrize("unit", ["bayscribe.service", "bayscribe-relay.service"])
+def test_exposure_of_each_unit_is_bounded(container: Container, unit: str) -> None:
+    text = container.run("systemd-analyze", "security", "--no-pager", unit, check=False).stdout
+    found = re.search(r"Overall exposure level for \S+: ([0-9.]+)", text)
+    assert found is not None
+    assert float(found[1]) <= LOOSEST
+
+
+def test_audio_is_recorded_inside_the_sandbox_and_an_orderly_stop_closes_the_segment(
+    container: Container,
+) -> None:
+    restarts = _show(container, "bayscribe.service", "NRestarts")
+    _play(container)
+    container.run("systemctl", "stop", "bayscribe.service")
+    journal = container.run("journalctl", "--no-pager", "-u", "bayscribe.service").stdout
+    assert _show(container, "bayscribe.service", "Result") == "success", journal
+    container.run("sh", "-c", "mkdir -p /run/relay && cp -rL /etc/bayscribe-relay/. /run/relay")
+    device = _stream(container)
+    assert device["verified"] is True
+    encounter = device["encounters"][-1]  # type: ignore[index]  # parsed JSON
+    assert encounter["closed_reason"] == "stop"
+    expected = load_profile(PROFILE).sample_rate
+    assert encounter["samples"] > 10 * expected
+    container.run("systemctl", "start", "bayscribe.service")
+    assert restarts == _show(container, "bayscribe.service", "NRestarts")
+
+
+def test_the_watchdog_restarts_a_unit_whose_job_does_not_advance(container: Container) -> None:
+    container.run("systemctl", "restart", "bayscribe.service")
+    pid = _show(container, "bayscribe.service", "MainPID")
+    container.run("kill", "-STOP", pid)
+    container.wait(
+        "journalctl", "--no-pager", "-u", "bayscribe.service", until="Watchdog timeout", timeout=60
+    )
+    container.wait(
+        "systemctl", "show", "-P", "ActiveState", "bayscribe.service", until="active", timeout=60
+    )
+    assert _show(container, "bayscribe.service", "MainPID") != pid
+
+
+def test_after_an_unclean_stop_the_encounter_is_closed_as_recovered(container: Container) -> None:
+    container.wait(
+        "bayscribe-relay",
+        "streams",
+        "--json",
+        "--config",
+        "/run/relay/relay.toml",
+        until='"closed_reason": "recovered"',
+        timeout=30,
+    )
+    assert _stream(container)["verified"] is True
