@@ -15,7 +15,7 @@ from emr.process import EmrProcess
 
 
 class Killer:
-    """Kills one of several programs at random moments, each with ``kill -9``.
+    """Kills several programs in turn, in random order at random moments, with ``kill -9``.
 
     Args:
         victims: each kills and restarts one program.
@@ -32,7 +32,10 @@ class Killer:
         draw: random.Random,
     ) -> None:
         self.done = 0
-        self._plan = sorted((draw.uniform(0, over_s), draw.choice(victims)) for _ in range(kills))
+        moments = sorted(draw.uniform(0, over_s) for _ in range(kills))
+        order = [victims[place % len(victims)] for place in range(kills)]
+        draw.shuffle(order)
+        self._plan = list(zip(moments, order, strict=True))
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run, daemon=True)
 

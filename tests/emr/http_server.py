@@ -68,7 +68,7 @@ class FhirServer:
         fault = self.plan.choose(operation, key)
         try:
             return await self._served(request, path, call, fault)
-        except ConnectionGone:
+        except (ConnectionGone, ConnectionResetError):
             self.store.answered(place, "gone", fault)
             _reset(request)
             return web.Response(status=500)
