@@ -39,6 +39,11 @@ class Victim:
                 self._command, stdout=log, stderr=log, env=environment, start_new_session=True
             )
 
+    @property
+    def pid(self) -> int:
+        assert self._process is not None
+        return self._process.pid
+
     def alive(self) -> bool:
         return self._process is not None and self._process.poll() is None
 
