@@ -8,17 +8,18 @@ from collections.abc import Sequence
 
 from bayscribe.dsp.beam import FADE
 from bayscribe.dsp.geometry import Floats, bearing_difference
+from bayscribe.dsp.localize import SPAN_BLOCKS
 from bayscribe.dsp.spectra import BLOCK
 from bayscribe.dsp.track import LAG_BLOCKS
 from bayscribe.dsp.weights import SteeringGrid, WeightSet, delay_and_sum
 from bayscribe.stream import SpeechFrame, Track, TrackFrame
 from bayscribe.units import SAMPLE_RATE, SampleIndex
 
-LOOKAHEAD = (LAG_BLOCKS + 2) * BLOCK
+LOOKAHEAD = (SPAN_BLOCKS // 2 + LAG_BLOCKS + 2) * BLOCK
 """Samples by which the beam's input must be delayed against the localizer's.
 
-A block is decided LAG_BLOCKS blocks and a window's overhang after its end, and the turn
-to it begins half a cross-fade before its first sample.
+A block is decided half a span, LAG_BLOCKS blocks and a window's overhang after its end, and
+the turn to it begins half a cross-fade before its first sample.
 """
 
 SWITCH_MARGIN = 0.15

@@ -1,23 +1,25 @@
-"""Where talkers are: evidence for speech from each direction, block by block.
+"""Where talkers are: evidence for a talker in each direction, block by block.
 
-The noise of a bay is near enough diffuse: many talkers, ventilation and their
-reverberation. For each frequency and direction a superdirective beam is held ready,
-scaled so that diffuse noise of unit power comes out with unit power. What it gives on
-a block, divided by the noise floor of that frequency, is the signal-to-noise ratio
-xi of a hypothetical talker there, and
+The spatial covariance R of a few neighbouring blocks is compared, bin by bin, with two
+models: the bay's noise field N alone, ``R = s N``, or N and a plane wave from
+direction d, ``R = s N + p d d^H``, all powers unknown. With u the unit vector of
+``N^-1/2 d``, ``R' = N^-1/2 R N^-1/2``, ``a = u^H R' u`` and ``b = (tr R' - a) / (M - 1)``
+the logarithm of their likelihood ratio per snapshot is ::
 
-    evidence(direction) = sum over frequencies of weight * log(max(1, xi))
+    M log(tr R' / M) - log a - (M - 1) log b        where a > b, else 0
 
-is large where many bands at once carry more than the noise does: the generalised
-likelihood ratio of a talker of unknown spectrum, with the logarithm taking from single
-loud bands (alarm tones) the power to outvote the others. It is steered-response power
-whose whitening is by the noise floor instead of by magnitude (phase transform).
+(the single-source case of deterministic-signal, coloured-noise maximum likelihood; see
+H. Krim, M. Viberg, "Two decades of array signal processing research", IEEE Signal
+Processing Magazine 13(4), 1996). It does not depend on level: a burst of babble that has
+the shape of the noise field is no evidence however loud it is, and one tone of an alarm
+is one bin among a hundred. N is learnt where the tracker believes that nobody talks.
 """
+
+from collections import deque
 
 import numpy as np
 from numpy.typing import NDArray
 
-from bayscribe.dsp.design import mvdr_response
 from bayscribe.dsp.geometry import (
     Floats,
     checked,
@@ -26,24 +28,59 @@ from bayscribe.dsp.geometry import (
     steering_vectors,
     unit_vectors,
 )
-from bayscribe.dsp.noise import NoiseFloor
+from bayscribe.dsp.noise import Covariance, NoiseField
 from bayscribe.dsp.spectra import WINDOW, BlockSpectra, Spectra
 from bayscribe.dsp.track import TalkerTracker
 from bayscribe.stream import Pcm, TrackFrame
 from bayscribe.units import SAMPLE_RATE, SampleIndex
 
 AZIMUTH_STEP_DEG = 5.0
-BAND_HZ = (300.0, 5000.0)
-"""Where speech stands out and an array of a few centimetres can tell directions."""
+BAND_HZ = (500.0, 7900.0)
+"""Below, an array of a few centimetres tells directions hardly at all; the upper end is
+where it tells them best, ambiguous or not: the lower bins decide between grating lobes."""
 
-ELEVATIONS_DEG = (0.0, 40.0, 65.0)
+ELEVATIONS_DEG = (0.0, 25.0, 50.0, 75.0)
 """Heights over which a talker's evidence is maximised; below the plane is the same."""
 
-_WNG_FLOOR_DB = -6.0
+SPAN_BLOCKS = 7
+"""Blocks whose covariance is averaged: the one in question and those around it."""
+
+RENEW_BLOCKS = 10
+"""Blocks between two updates of the filters to the noise field as it is now."""
+
+MOST_PER_BIN = np.float32(3.0)
+"""What one bin may say at most: a few loud tones must not pass for a voice."""
+
+TONE_ABOVE = 15.0
+"""A tone has this many times the power of the quiet quarter of the bins around it.
+
+A quarter, since the harmonics of an alarm can fill more than half of them."""
+
+TONE_AROUND = 12
+TONE_WIDTH = 3
+"""Bins to either side: those that a tone is compared with, and those that it spreads into."""
+
+_LEAST_SHARE = 1e-3
+_Features = NDArray[np.float32]
+
+
+def tonal(power: NDArray[np.float32]) -> _Features:
+    """Which bins (bins,) of a power spectrum belong to a tone: 1 or 0.
+
+    A tone stands alone far above the bins around it; at this resolution the harmonics of a
+    voice run into each other and its formants are broad.
+    """
+    padded = np.pad(power, TONE_AROUND, mode="reflect")
+    windows = np.lib.stride_tricks.sliding_window_view(padded, 2 * TONE_AROUND + 1)
+    quiet = TONE_AROUND // 2
+    around = np.partition(windows, quiet, axis=1)[:, quiet]
+    above = np.pad(power > TONE_ABOVE * around, TONE_WIDTH)
+    spread = np.lib.stride_tricks.sliding_window_view(above, 2 * TONE_WIDTH + 1)
+    return spread.max(axis=1).astype(np.float32)
 
 
 class DirectionEvidence:
-    """Evidence for a talker on a grid of azimuths.
+    """Log-likelihood ratios for a talker on a grid of azimuths.
 
     Args:
         mics: float64 (M, 3), metres, profile order.
@@ -56,38 +93,87 @@ class DirectionEvidence:
         self._bins = np.flatnonzero((every >= BAND_HZ[0]) & (every <= BAND_HZ[1]))
         self._frequencies: Floats = every[self._bins]
         self.azimuths = np.arange(0.0, 360.0, AZIMUTH_STEP_DEG)
-        self._floor = NoiseFloor(len(self._bins))
         self.use(np.ones(len(self._mics), bool))
 
     def use(self, active: NDArray[np.bool_]) -> None:
-        """Listen to these microphones alone from the next block on; all False is ignored."""
+        """Listen to these microphones alone from now on; fewer than two are ignored."""
         if active.sum() < 2:
             return
         self._active = np.flatnonzero(active)
-        self._beams = self._design(self._mics[self._active])
+        places = self._mics[self._active]
+        self._mirrored = self._behind(places)
+        heights = (0.0,) if is_linear(places) else ELEVATIONS_DEG
+        towards = np.concatenate([unit_vectors(self.azimuths, np.array(h)) for h in heights])
+        vectors = steering_vectors(places, towards, self._frequencies)
+        self._steering = vectors.transpose(1, 0, 2).astype(np.complex64)
+        self._field = NoiseField(diffuse_coherence(places, self._frequencies))
+        self._upper = np.triu_indices(len(places), 1)
+        self._age = 0
+        self._renew()
 
-    def _design(self, mics: Floats) -> Spectra:
-        """Noise-normalised beams: complex64 (F, D, M), D = elevations * azimuths."""
-        coherence = diffuse_coherence(mics, self._frequencies)
-        beams = []
-        for elevation in (0.0,) if is_linear(mics) else ELEVATIONS_DEG:
-            towards = unit_vectors(self.azimuths, np.array(elevation))
-            for vector in steering_vectors(mics, towards, self._frequencies):
-                response = mvdr_response(coherence, vector, _WNG_FLOOR_DB)
-                power = np.einsum("fm,fmn,fn->f", response, coherence, response.conj()).real
-                beams.append(response / np.sqrt(power)[:, None])
-        return np.stack(beams, axis=1).astype(np.complex64)
+    def _behind(self, places: Floats) -> NDArray[np.bool_]:
+        """On a line of microphones: the azimuths (azimuths,) whose mirror image stands for both."""
+        if not is_linear(places):
+            return np.zeros(len(self.azimuths), bool)
+        axis = np.linalg.svd(places)[2][0]
+        bearing = np.degrees(np.arctan2(axis[1], axis[0]))
+        behind: NDArray[np.bool_] = (self.azimuths - bearing) % 180.0 != (
+            self.azimuths - bearing
+        ) % 360.0
+        return behind
 
-    def block(self, spectra: Spectra) -> NDArray[np.float32]:
-        """Evidence (azimuths,) of one block of spectra (frames, bins, mics)."""
-        heard = spectra[:, self._bins][:, :, self._active]
-        floor = self._floor.push((np.abs(heard) ** 2).mean(axis=(0, 2)))
-        beamed = self._beams @ heard.transpose(1, 2, 0)
-        power = (beamed.real**2 + beamed.imag**2).mean(axis=2)
-        ratio = power / floor[:, None]
-        evidence = np.log(np.maximum(ratio, 1.0)).sum(axis=0)
-        best: NDArray[np.float32] = evidence.reshape(-1, len(self.azimuths)).max(axis=0)
+    def covariance(self, spectra: Spectra) -> Covariance:
+        """Covariance (bins, M, M) of the working microphones over one block of spectra."""
+        heard = spectra[:, self._bins][:, :, self._active].transpose(1, 2, 0)
+        mean: Covariance = heard @ heard.conj().transpose(0, 2, 1) / np.float32(heard.shape[2])
+        return mean
+
+    def learn(self, block: Covariance, silence: float) -> None:
+        """Let one decided block into the noise field; ``silence`` is 0..1."""
+        if block.shape[1] != len(self._active):
+            return
+        self._field.add(block, silence)
+        self._age += 1
+        if self._age % RENEW_BLOCKS == 0:
+            self._renew()
+
+    def ratio(self, covariance: Covariance) -> _Features:
+        """Log-likelihood ratio (azimuths,) per snapshot, summed over bins."""
+        mics = covariance.shape[1]
+        described = self._described(covariance)
+        total = (described * self._whitened_trace).sum(axis=1, keepdims=True)
+        share = (self._filters @ described[:, :, None])[:, :, 0]
+        share /= np.maximum(total, np.float32(1e-20))
+        np.clip(share, 1 / mics, 1 - _LEAST_SHARE, out=share)
+        likelihood = share * (1 - share) ** (mics - 1)
+        most = np.float32((1 / mics) * (1 - 1 / mics) ** (mics - 1))
+        ratios = np.minimum(-np.log(likelihood / most), MOST_PER_BIN)
+        voice = 1 - tonal(np.einsum("fmm->f", covariance).real)
+        best: _Features = (voice @ ratios).reshape(-1, len(self.azimuths)).max(axis=0)
+        best[self._mirrored] = best.min()
         return best
+
+    def _described(self, covariance: Covariance) -> _Features:
+        """Hermitian matrices as real vectors (bins, M * M): diagonal, real and imaginary."""
+        above = covariance[:, self._upper[0], self._upper[1]]
+        diagonal = np.einsum("fmm->fm", covariance).real
+        return np.concatenate([diagonal, above.real, above.imag], axis=1).astype(np.float32)
+
+    def _renew(self) -> None:
+        """Filters whose dot product with a described covariance is a = u^H R' u, and tr R'."""
+        inverse = np.linalg.inv(self._field.covariance).astype(np.complex64)
+        aimed = self._steering @ inverse.transpose(0, 2, 1)
+        power = np.einsum("fdm,fdm->fd", self._steering.conj(), aimed).real
+        aimed /= np.sqrt(np.maximum(power, np.float32(1e-12)))[:, :, None]
+        cross = aimed[:, :, self._upper[0]].conj() * aimed[:, :, self._upper[1]]
+        self._filters: _Features = np.concatenate(
+            [np.abs(aimed) ** 2, 2 * cross.real, -2 * cross.imag], axis=2
+        ).astype(np.float32)
+        above = inverse[:, self._upper[0], self._upper[1]]
+        diagonal = np.einsum("fmm->fm", inverse).real
+        self._whitened_trace: _Features = np.concatenate(
+            [diagonal, 2 * above.real, 2 * above.imag], axis=1
+        ).astype(np.float32)
 
 
 class Localizer:
@@ -102,10 +188,15 @@ class Localizer:
         self._spectra = BlockSpectra(len(mics))
         self._evidence = DirectionEvidence(mics, sample_rate)
         self._tracker = TalkerTracker(self._evidence.azimuths)
+        self._span: deque[tuple[SampleIndex, Covariance]] = deque()
+        self._centre = 0
+        self._undecided: deque[Covariance] = deque()
 
     def use(self, active: NDArray[np.bool_]) -> None:
-        """Leave out dead or stuck microphones: bool (M,)."""
+        """Leave out dead or stuck microphones: bool (M,). The noise field is learnt anew."""
         self._evidence.use(active)
+        self._span.clear()
+        self._centre = 0
 
     def push(self, first: SampleIndex, pcm: Pcm) -> list[TrackFrame]:
         """Add frames of all microphones, int16 (n, M); the frames that are now decided.
@@ -117,10 +208,36 @@ class Localizer:
 
     def flush(self) -> list[TrackFrame]:
         """The frames not yet decided."""
-        return [*self._frames(self._spectra.flush()), *self._tracker.flush()]
+        frames = self._frames(self._spectra.flush())
+        while self._centre < len(self._span):
+            frames += self._weigh()
+            self._centre += 1
+        self._span.clear()
+        self._centre = 0
+        return [*frames, *self._decided(self._tracker.flush())]
 
     def _frames(self, blocks: list[tuple[SampleIndex, Spectra]]) -> list[TrackFrame]:
         frames: list[TrackFrame] = []
         for end, spectra in blocks:
-            frames += self._tracker.push(end, self._evidence.block(spectra))
+            self._span.append((end, self._evidence.covariance(spectra)))
+            if len(self._span) - self._centre > SPAN_BLOCKS // 2:
+                frames += self._weigh()
+                self._centre += 1
+            if len(self._span) == SPAN_BLOCKS:
+                self._span.popleft()
+                self._centre -= 1
         return frames
+
+    def _weigh(self) -> list[TrackFrame]:
+        """Evidence for the block at the centre of the span, to the tracker."""
+        reach = SPAN_BLOCKS // 2
+        near = list(self._span)[max(0, self._centre - reach) : self._centre + reach + 1]
+        mean: Covariance = sum((c for _, c in near[1:]), near[0][1]) / np.float32(len(near))
+        end, own = self._span[self._centre]
+        self._undecided.append(own)
+        return self._decided(self._tracker.push(end, self._evidence.ratio(mean)))
+
+    def _decided(self, decisions: list[tuple[TrackFrame, float]]) -> list[TrackFrame]:
+        for _, silence in decisions:
+            self._evidence.learn(self._undecided.popleft(), silence)
+        return [frame for frame, _ in decisions]

@@ -1,45 +1,48 @@
-"""The noise floor of each frequency band, learnt while people talk over it."""
+"""The noise field of the bay: the covariance between microphones when nobody talks."""
 
 import numpy as np
 from numpy.typing import NDArray
 
-Powers = NDArray[np.float32]
+Covariance = NDArray[np.complex64]
+"""complex64 (bins, mics, mics), Hermitian."""
 
-QUANTILE = 0.4
-"""Speech is sparse: in any one band less than half of the blocks carry a talker."""
+LEAST_WEIGHT = 0.1
+"""What a block counts in which somebody certainly talks. More than nothing, so that a
+field that was taken for a talker from the start is learnt in the end."""
 
-_BIAS = 1.15
-"""Mean of noise power over its 0.4 quantile, for averages of about eight degrees of freedom."""
-
-_QUICK_BLOCKS = 20
-_STEP_LOG = 0.06
-_LEAST = 1e-12
+_PRIOR_BLOCKS = 6.0
+_MEMORY_BLOCKS = 400.0
+_LOADING = 0.003
 
 
-class NoiseFloor:
-    """A running quantile of block power in each band.
+class NoiseField:
+    """Running mean of power-normalised covariances over the blocks without a talker.
+
+    Normalising each block and bin by its power keeps a slammed door or the start of a
+    word from outweighing minutes of bed noise: what counts here is shape, not level.
 
     Args:
-        bands: how many.
+        prior: (bins, mics, mics), what is assumed before anything is heard: the coherence
+            of a diffuse field.
     """
 
-    def __init__(self, bands: int) -> None:
-        self._log = np.zeros(bands, np.float32)
-        self._blocks = 0
+    def __init__(self, prior: NDArray[np.float64]) -> None:
+        self._prior = prior.astype(np.complex64)
+        self._sum = self._prior * np.float32(_PRIOR_BLOCKS)
+        self._weight = _PRIOR_BLOCKS
 
-    def push(self, power: Powers) -> Powers:
-        """Take in the power (bands,) of one block; the floor (bands,) it stands on.
+    def add(self, block: Covariance, silence: float) -> None:
+        """Take in one block's covariance; ``silence`` 0..1 is the chance that nobody talked."""
+        level = np.einsum("fmm->f", block).real / block.shape[1]
+        weight = LEAST_WEIGHT + (1 - LEAST_WEIGHT) * silence
+        keep = 1 - weight / _MEMORY_BLOCKS
+        shape = block / np.maximum(level, np.float32(1e-20))[:, None, None]
+        self._sum = (self._sum * np.float32(keep) + shape * np.float32(weight)).astype(np.complex64)
+        self._weight = self._weight * keep + weight
 
-        The first blocks are learnt at large steps; from then on the floor follows within
-        some ten seconds, in steps that do not depend on how loud a block is.
-        """
-        level = np.log(np.maximum(power, _LEAST))
-        if self._blocks == 0:
-            self._log = level.astype(np.float32)
-        step = _STEP_LOG * max(1.0, 8.0 * (1 - self._blocks / _QUICK_BLOCKS))
-        self._blocks += 1
-        self._log += np.where(level > self._log, step * QUANTILE, -step * (1 - QUANTILE)).astype(
-            np.float32
-        )
-        floor: Powers = (_BIAS * np.exp(self._log)).astype(np.float32)
-        return floor
+    @property
+    def covariance(self) -> Covariance:
+        """The field, mean power one in every bin, lightly loaded so that it can be inverted."""
+        mean = self._sum / np.float32(self._weight)
+        loaded: Covariance = mean + np.float32(_LOADING) * np.eye(mean.shape[1], dtype=np.float32)
+        return loaded

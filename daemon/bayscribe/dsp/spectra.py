@@ -7,11 +7,11 @@ from bayscribe.errors import AudioFormatError
 from bayscribe.stream import Pcm
 from bayscribe.units import SampleIndex
 
-WINDOW = 512
-"""Samples of a spectrum: 32 ms, within which speech hardly changes."""
+WINDOW = 256
+"""Samples of a spectrum: 16 ms, long against the aperture, short against a syllable."""
 
-HOP = 400
-"""Samples from one spectrum to the next: 25 ms, so that four begin in each block."""
+HOP = 200
+"""Samples from one spectrum to the next: 12.5 ms, so that eight begin in each block."""
 
 BLOCK = 1600
 """Samples of a block: 100 ms, the rate at which talkers are stated."""

@@ -14,8 +14,10 @@ from bayscribe.dsp.geometry import bearing_difference
 from bayscribe.stream import Track, TrackFrame
 from bayscribe.units import SampleIndex
 
-LAG_BLOCKS = 3
+LAG_BLOCKS = 0
 """Blocks (100 ms each) that a decision waits for what follows."""
+
+_MOST_AT_ONCE = 3
 
 Evidence = NDArray[np.float32]
 _Mass = NDArray[np.float64]
@@ -28,6 +30,8 @@ class TrackingRates:
     Attributes:
         temperature: divides evidence, which counts overlapping windows and
             neighbouring bands as if they were independent.
+        threshold: evidence above that of most directions which is as likely with a
+            talker as without.
         hand_over: chance that somebody else goes on.
         fall_silent: chance that a talker stops.
         start: chance that somebody begins to talk.
@@ -35,10 +39,12 @@ class TrackingRates:
         forget: share of a place's memory that is lost.
         same_deg: two bearings closer than this are one talker.
         linger_blocks: how long a silent talker keeps his identity.
-        least_salience: below it a talker is not stated.
+        least_salience: below it not even the likeliest talker is stated.
+        least_second: below it a second or third one is not.
     """
 
     temperature: float = 3.0
+    threshold: float = 4.0
     hand_over: float = 0.02
     fall_silent: float = 0.05
     start: float = 0.15
@@ -46,7 +52,8 @@ class TrackingRates:
     forget: float = 0.002
     same_deg: float = 22.0
     linger_blocks: int = 900
-    least_salience: float = 0.08
+    least_salience: float = 0.01
+    least_second: float = 0.15
 
 
 @dataclass(slots=True)
@@ -78,8 +85,12 @@ class TalkerTracker:
         self._next_id = 1
         self._block = 0
 
-    def push(self, end: SampleIndex, evidence: Evidence) -> list[TrackFrame]:
-        """Take in one block that ends at ``end``; frames now decided (none or one)."""
+    def push(self, end: SampleIndex, evidence: Evidence) -> list[tuple[TrackFrame, float]]:
+        """Take in one block that ends at ``end``.
+
+        Returns:
+            What is now decided (nothing or one): the frame, and the chance that nobody talked.
+        """
         likelihood = self._likelihood(evidence)
         prior = self._step(self._forward)
         posterior = prior * likelihood
@@ -87,7 +98,7 @@ class TalkerTracker:
         self._waiting.append((end, self._forward, prior, likelihood))
         return [self._decide()] if len(self._waiting) > LAG_BLOCKS else []
 
-    def flush(self) -> list[TrackFrame]:
+    def flush(self) -> list[tuple[TrackFrame, float]]:
         """Decide what is still waiting."""
         frames = []
         while self._waiting:
@@ -97,8 +108,7 @@ class TalkerTracker:
     def _likelihood(self, evidence: Evidence) -> _Mass:
         """Likelihood of each cell and of nobody, scaled to a largest value of one."""
         centred = (evidence - np.median(evidence)).astype(np.float64)
-        nobody = 2.0 * self._rates.temperature
-        values = np.append(centred, nobody) / self._rates.temperature
+        values = np.append(centred, self._rates.threshold) / self._rates.temperature
         scaled: _Mass = np.exp(values - values.max())
         return scaled
 
@@ -123,7 +133,7 @@ class TalkerTracker:
         talking = stay * moved + rates.hand_over * newly + rates.fall_silent * nobody
         return np.append(talking, rates.start * newly + (1 - rates.start) * nobody)
 
-    def _decide(self) -> TrackFrame:
+    def _decide(self) -> tuple[TrackFrame, float]:
         """Smooth the oldest waiting block with those after it, and state its talkers."""
         message: _Mass = np.ones(len(self._forward))
         for _, _, _, likelihood in reversed(self._waiting[1:]):
@@ -138,19 +148,19 @@ class TalkerTracker:
         self._places += 0.02 * (mass[:-1] - self._places * mass[:-1].sum())
         self._block += 1
         self._associate(mass[:-1])
-        return TrackFrame(end, self._stated())
+        return TrackFrame(end, self._stated()), float(mass[-1])
 
     def _associate(self, mass: _Mass) -> None:
         """Give each peak of the marginals to the talker nearest to it, or to a new one."""
         rest = mass.copy()
         for talker in self._talkers:
             talker.salience = 0.0
-        for _ in range(3):
+        for found in range(_MOST_AT_ONCE):
             peak = int(rest.argmax())
             gap = np.abs((self._azimuths - self._azimuths[peak] + 180.0) % 360.0 - 180.0)
             near = gap <= self._rates.same_deg
             share = float(rest[near].sum())
-            if share < self._rates.least_salience:
+            if share < (self._rates.least_second if found else self._rates.least_salience):
                 break
             turned = np.exp(1j * np.radians(self._azimuths[near]))
             bearing = float(np.degrees(np.angle((rest[near] * turned).sum())) % 360.0)
