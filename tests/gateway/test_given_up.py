@@ -156,7 +156,7 @@ def test_a_gateway_killed_at_work_goes_on_after_its_start(
     emr.set(latency={"write": [0.3, 0.3], "read": [0.0, 0.0], "mdm": [0.0, 0.0]})
     if fault is not None:
         emr.script({"fault": fault, "operation": "transaction"})
-    site = f'fhir_base = "{emr.fhir}"'
+    site = f'fhir_base = "{emr.fhir}"\nack_timeout_s = 1.0'
     first, port = start_gateway(gateway_file(tmp_path, site))
 
     async def run() -> None:

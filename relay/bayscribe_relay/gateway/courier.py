@@ -167,27 +167,34 @@ class Courier:
         site = self._sites[job.site]
         throttled_since: float | None = None
         while True:
-            try:
-                async with site.slots:
-                    verified = await site.attempt(job, self._journal.begun)
-            except Refused as refused:
-                await self._refused(job, refused)
-                return
-            except TryAgain as failure:
-                if failure.throttled:
-                    throttled_since = throttled_since or time.monotonic()
-                    patience = site.config.throttle_patience_s
-                    if time.monotonic() - throttled_since < patience:
-                        self._say(Progress(job.key, "waiting", str(failure)))
-                        await asyncio.sleep(_pause(job.failures, failure.wait_s))
-                        continue
-                else:
-                    throttled_since = None
-                if not await self._failed(job, site, failure):
-                    return
+            outcome = await self._attempt(job, site)
+            if isinstance(outcome, Verified):
+                return await self._verified(job, outcome)
+            if isinstance(outcome, Refused):
+                return await self._refused(job, outcome)
+            if not outcome.throttled:
+                throttled_since = None
             else:
-                await self._verified(job, verified)
-                return
+                throttled_since = throttled_since or time.monotonic()
+                if time.monotonic() - throttled_since < site.config.throttle_patience_s:
+                    self._say(Progress(job.key, "waiting", str(outcome)))
+                    await asyncio.sleep(_pause(job.failures, outcome.wait_s))
+                    continue
+            if not await self._failed(job, site, outcome):
+                return None
+
+    async def _attempt(self, job: Job, site: Site) -> Verified | Refused | TryAgain:
+        try:
+            async with site.slots:
+                return await site.attempt(job, self._journal.begun)
+        except (Refused, TryAgain) as outcome:
+            return outcome
+        except StorageError:
+            raise
+        except Exception as error:  # noqa: BLE001 - a mistake of ours must end in the dead-letter queue
+            name = type(error).__name__
+            log.error("attempt failed", extra={"key": job.key, "cause": name})  # noqa: TRY400 - a traceback may hold the note
+            return TryAgain(f"the gateway itself failed: {name}")
 
     async def _failed(self, job: Job, site: Site, failure: TryAgain) -> bool:
         """Park a note and wait for the next try; False when it was the last one."""

@@ -13,8 +13,11 @@ from typing import Final
 WAIT_MAX_S: Final = 120.0
 """A longer Retry-After is looked at again after this."""
 
-SPREAD_S: Final = 0.5
+SPREAD_S: Final = 0.25
 """Spread of the first requests after a pause, at least; more when many wait."""
+
+SPREAD_EACH_S: Final = 0.005
+"""What each of those who wait adds to the spread, where no rate is configured."""
 
 
 def retry_after(value: str | None, date: str | None = None) -> float | None:
@@ -59,7 +62,7 @@ class RateLimiter:
         self._waiting += 1
         try:
             while (pause := self._closed_until - time.monotonic()) > 0:
-                spread = max(SPREAD_S, self._waiting * max(self._interval, 0.02))
+                spread = max(SPREAD_S, self._waiting * max(self._interval, SPREAD_EACH_S))
                 await asyncio.sleep(pause + random.uniform(0, spread))
             now = time.monotonic()
             self._arrival = max(self._arrival, now) + self._interval

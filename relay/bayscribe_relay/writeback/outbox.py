@@ -299,9 +299,13 @@ class Outbox:
         """
         if self._engine.dialect.name != "sqlite":
             return None
-        if self._watch is None:
-            self._watch = self._engine.connect().execution_options(isolation_level="AUTOCOMMIT")
-        return int(self._watch.exec_driver_sql("PRAGMA data_version").scalar_one())
+        try:
+            if self._watch is None:
+                connection = self._engine.connect()
+                self._watch = connection.execution_options(isolation_level="AUTOCOMMIT")
+            return int(self._watch.exec_driver_sql("PRAGMA data_version").scalar_one())
+        except SQLAlchemyError as error:
+            raise storage_error(error) from None
 
     def _rows(self, query: sa.Select[Any]) -> list[Any]:
         try:

@@ -96,12 +96,24 @@ class Sender:
         """Keys of the letters that are under way."""
         return tuple(self._flying)
 
+    @property
+    def unreachable(self) -> bool:
+        """Whether the gateway has been away for longer than letters may wait."""
+        lost = self._lost_at
+        return lost is not None and time.monotonic() - lost > self._config.patience_s
+
     async def run(self) -> None:
-        """Keep the channel until cancelled."""
-        async with asyncio.TaskGroup() as tasks:
-            tasks.create_task(self._keep_link())
-            tasks.create_task(self._keep_leases())
-            tasks.create_task(self._look_for_letters())
+        """Keep the channel until cancelled, whatever happens."""
+        while True:
+            try:
+                async with asyncio.TaskGroup() as tasks:
+                    tasks.create_task(self._keep_link())
+                    tasks.create_task(self._keep_leases())
+                    tasks.create_task(self._look_for_letters())
+            except* Exception as errors:  # noqa: BLE001 - letters must go on; the log says what
+                names = ", ".join(type(error).__name__ for error in errors.exceptions)
+                log.error("sender failed and begins again", extra={"cause": names})  # noqa: TRY400 - a traceback may hold a letter
+            await asyncio.sleep(1.0)
 
     async def push(self, letter: Letter, bundle: bytes) -> None:
         """Send a letter whose lease is held here; without a link it goes once there is one."""
@@ -131,7 +143,7 @@ class Sender:
                 ) as link:
                     tries = 0
                     await self._speak(link)
-            except (OSError, TimeoutError, LinkError, websockets.WebSocketException) as error:
+            except (OSError, LinkError, StorageError, websockets.WebSocketException) as error:
                 log.info("gateway link ended", extra={"cause": type(error).__name__})
             tries += 1
             ceiling = min(BACKOFF_MAX_S, BACKOFF_BASE_S * 2 ** min(tries, 10))
@@ -218,9 +230,9 @@ class Sender:
 
     async def _look_for_letters(self) -> None:
         while True:
-            moved = self._outbox.changes()
-            await asyncio.sleep(LOOK_S if moved is not None else LOOK_SERVER_S)
             try:
+                moved = self._outbox.changes()
+                await asyncio.sleep(LOOK_S if moved is not None else LOOK_SERVER_S)
                 await self._look(moved)
             except StorageError as error:
                 log.error("outbox failed", extra={"code": error.code})  # noqa: TRY400 - no traceback
@@ -255,7 +267,7 @@ class Sender:
             if now - heard > ASK_AGAIN_S:
                 self._flying[key] = now
                 await self._send(Query(key=key))
-        if self._lost_at is not None and now - self._lost_at > self._config.patience_s:
+        if self.unreachable:
             await self._park_waiting()
 
     async def _park_waiting(self) -> None:

@@ -120,13 +120,13 @@ class Writeback:
 
     def _final(self, letter: Letter) -> bool:
         if letter.state is State.PARKED:
-            return not self._sender.connected
+            return self._sender.unreachable
         return letter.state not in OPEN
 
     def _changed(self, letter: Letter) -> None:
         if (event := self._waiting.get(letter.key)) is not None:
             event.set()
-        if letter.state is State.PARKED and not self._sender.connected and not letter.alerted_ns:
+        if letter.state is State.PARKED and self._sender.unreachable and not letter.alerted_ns:
             task = asyncio.get_running_loop().create_task(self._alert(letter))
             self._tasks.add(task)
             task.add_done_callback(self._tasks.discard)
