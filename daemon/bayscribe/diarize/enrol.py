@@ -61,4 +61,5 @@ def _spoken(pcm: Pcm) -> Pcm:
         return blocks.reshape(-1)
     power = (blocks.astype(np.float64) ** 2).mean(axis=1)
     loud = power > max(power.max() * 10 ** (-_PAUSE_BELOW_LOUDEST_DB / 10), 1.0)
-    return blocks[loud].reshape(-1)
+    spoken: Pcm = blocks[loud].reshape(-1)
+    return spoken

@@ -106,7 +106,8 @@ class Evidence:
                 for track in self._tracks[k].tracks:
                     cell = round(track.azimuth_deg / 360.0 * CELLS) % CELLS
                     seen[k - begin, cell] += track.salience
-        return seen / np.maximum(seen.sum(axis=1, keepdims=True), 1.0)
+        shares: Places = seen / np.maximum(seen.sum(axis=1, keepdims=True), 1.0)
+        return shares
 
     def window_of(self, begin: int, end: int) -> NDArray[np.int64]:
         """(frames,): number of the window nearest to each frame, -1 if there is none."""

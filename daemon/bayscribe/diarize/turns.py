@@ -63,7 +63,11 @@ class SpeakerTurns:
         self._looked = 0
 
     def push(
-        self, first: SampleIndex, beam: Pcm, mics: Pcm, tracks: Sequence[TrackFrame]
+        self,
+        first: SampleIndex,
+        beam: Pcm,
+        mics: Pcm,  # noqa: ARG002 - part of the stage's contract; voices are judged on the beam
+        tracks: Sequence[TrackFrame],
     ) -> Analysis:
         """Take beam int16 (n,) and microphones int16 (n, mics) from ``first`` on."""
         turns: list[Turn] = []
