@@ -76,7 +76,8 @@ def tonal(power: NDArray[np.float32]) -> _Features:
     around = np.partition(windows, quiet, axis=1)[:, quiet]
     above = np.pad(power > TONE_ABOVE * around, TONE_WIDTH)
     spread = np.lib.stride_tricks.sliding_window_view(above, 2 * TONE_WIDTH + 1)
-    return spread.max(axis=1).astype(np.float32)
+    marked: _Features = spread.max(axis=1).astype(np.float32)
+    return marked
 
 
 class DirectionEvidence:
