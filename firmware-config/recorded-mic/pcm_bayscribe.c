@@ -80,13 +80,7 @@ static void drop_recording(struct microphone *m) {
     m->recording = NULL;
 }
 
-/* Map the recording that the player has armed since we last looked. */
-static void take_recording(struct microphone *m) {
-    uint64_t generation = __atomic_load_n(&m->control->generation, __ATOMIC_ACQUIRE);
-    if (generation == m->generation) return;
-    drop_recording(m);
-    m->generation = generation;
-    m->laid = 0;
+static void map_recording(struct microphone *m) {
     char path[4096];
     snprintf(path, sizeof path, "%s/recording.raw", m->directory);
     int file = open(path, O_RDONLY | O_CLOEXEC);
@@ -101,6 +95,17 @@ static void take_recording(struct microphone *m) {
         }
     }
     close(file);
+}
+
+/* Map the recording that the player has armed since we last looked. */
+static void take_recording(struct microphone *m) {
+    uint64_t generation = __atomic_load_n(&m->control->generation, __ATOMIC_ACQUIRE);
+    if (generation == m->generation) return;
+    drop_recording(m);
+    m->generation = generation;
+    m->laid = 0;
+    map_recording(m);
+    if (!m->recording) m->control->finished = generation; /* its player has gone */
 }
 
 static void repair(struct microphone *m, int channel) {
@@ -311,9 +316,8 @@ static int mic_start(snd_pcm_ioplug_t *io) {
     long ns = (long)(SECOND * (int64_t)io->period_size / io->rate);
     struct timespec period = {ns / SECOND, ns % SECOND};
     struct itimerspec every = {period, period};
-    int status = timerfd_settime(m->timer, 0, &every, NULL) ? -errno : 0;
-    mic_pointer(io);
-    return status;
+    mic_pointer(io); /* the clock first, so that a period is whole when the timer ticks */
+    return timerfd_settime(m->timer, 0, &every, NULL) ? -errno : 0;
 }
 
 static int mic_stop(snd_pcm_ioplug_t *io) {
@@ -331,6 +335,12 @@ static void account(struct microphone *m, uint64_t first, uint64_t count) {
     if (from < 0) from = 0;
     if (from < to && from < end) m->control->delivered += (uint64_t)((to < end ? to : end) - from);
     if (to >= end) m->control->finished = m->generation;
+}
+
+/* Nothing more to read: be ready again with the timer's next tick. */
+static void rest(struct microphone *m) {
+    uint64_t ticks;
+    while (read(m->timer, &ticks, sizeof ticks) < 0 && errno == EINTR) continue;
 }
 
 static snd_pcm_sframes_t mic_transfer(snd_pcm_ioplug_t *io, const snd_pcm_channel_area_t *areas,
@@ -356,6 +366,7 @@ static snd_pcm_sframes_t mic_transfer(snd_pcm_ioplug_t *io, const snd_pcm_channe
     }
     account(m, m->taken, size);
     m->taken += size;
+    if (m->captured - m->taken < io->period_size) rest(m);
     return (snd_pcm_sframes_t)size;
 }
 
@@ -370,8 +381,7 @@ static int mic_revents(snd_pcm_ioplug_t *io, struct pollfd *fds, unsigned count,
     } else if (available >= (snd_pcm_sframes_t)io->period_size) {
         *revents = POLLIN; /* the timer stays ready until the reader has caught up */
     } else {
-        uint64_t ticks;
-        if (read(m->timer, &ticks, sizeof ticks) < 0 && errno != EAGAIN) return -errno;
+        rest(m);
     }
     return 0;
 }

@@ -125,6 +125,16 @@ def test_recording_that_nobody_hears_is_reported(tmp_path: Path) -> None:
     assert not (tmp_path / "mic" / "bay" / "recording.raw").exists()
 
 
+def test_recording_whose_player_has_gone_does_not_block_the_next(open_bay: OpenBay) -> None:
+    bay = open_bay(circle(2))
+    bay.microphone.arm(1000)
+    source = bay.source()
+    source.start()
+    pcm = distinct(0.2, 2)
+    bay.play(pcm)
+    assert np.array_equal(samples(bay.collect(source)), pcm)
+
+
 def test_microphone_of_another_array_is_refused(tmp_path: Path) -> None:
     RecordedMicrophone(tmp_path / "mic" / "bay", 6, RATE).close()
     with pytest.raises(BadUse, match="6 channels"):

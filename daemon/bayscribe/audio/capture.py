@@ -13,6 +13,8 @@ import threading
 import time
 from dataclasses import dataclass, replace
 
+import numpy as np
+
 from bayscribe.audio.alsa_stream import AlsaStream, Overrun
 from bayscribe.audio.mixer import hold_mixer
 from bayscribe.audio.profiles import ArrayProfile
@@ -87,13 +89,14 @@ class CaptureSource:
         profile: ArrayProfile,
         device: str,
         *,
-        period_frames: int = 320,
-        periods: int = 25,
+        period_frames: int = 640,
+        periods: int = 12,
         longest_backlog_s: float = 60.0,
     ) -> None:
         self.profile = profile
         self.device = device
         self._period, self._periods = period_frames, periods
+        self._channels = profile.channels
         self._limit = round(longest_backlog_s * profile.sample_rate)
         self._items: queue.SimpleQueue[Item] = queue.SimpleQueue()
         self._produced = self._consumed = 0
@@ -295,7 +298,7 @@ class CaptureSource:
         self._end_drop()
         block = Block(
             self._next,
-            pcm[:, self.profile.channels].astype("<i2", order="C", copy=True),
+            np.ascontiguousarray(pcm[:, self._channels]),
             self._clock.time_of(self._next),
         )
         self._next = block.end

@@ -93,7 +93,7 @@ class _OrderWatch:
 
     def step(self, verdict: Exchange | bool) -> tuple[Exchange | None, Exchange | None]:
         """Take a verdict; what has been raised by it, and what has been cleared."""
-        candidate = self.raised if verdict is False else None if verdict is True else verdict
+        candidate = self._candidate_of(verdict)
         self._seen += 1
         if candidate == self.raised:
             self._in_a_row = 0
@@ -105,6 +105,16 @@ class _OrderWatch:
             return None, None
         before, self.raised, self._in_a_row = self.raised, candidate, 0
         return candidate, before
+
+    def _candidate_of(self, verdict: Exchange | bool) -> Exchange | None:
+        """What would be raised by a verdict; a vaguer one does not replace what is known."""
+        if isinstance(verdict, bool):
+            return None if verdict else self.raised
+        if self.raised is not None and verdict.instead:
+            known = (self.raised.first, self.raised.second)
+            if known in ((verdict.first, verdict.second), *verdict.instead):
+                return self.raised
+        return verdict
 
     def _needed(self) -> int:
         if self.raised is not None:

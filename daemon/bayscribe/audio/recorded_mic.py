@@ -166,6 +166,7 @@ class RecordedMicrophone:
             )
         if idle is not None:
             self._set("idle", idle)
+            self._set("at_end", idle)
 
     def _get(self, name: str) -> int:
         offset, kind = _FIELDS[name]
