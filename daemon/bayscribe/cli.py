@@ -14,6 +14,11 @@ from collections.abc import Sequence
 from bayscribe import __version__
 from bayscribe.errors import BayscribeError
 
+for _variable in ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS"):
+    # Small matrices: threads of the linear algebra cost more than they bring, and take
+    # processors from the next bay's work. Has to be said before numpy is loaded.
+    os.environ.setdefault(_variable, "1")
+
 COMMANDS = {
     "run": "run the appliance daemon",
     "process": "run the same pipeline offline over a recording",

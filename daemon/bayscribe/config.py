@@ -50,8 +50,8 @@ class ArrayConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
 
     profile: str
     pcm: str
-    period_frames: Positive = 320
-    periods: Positive = 25
+    period_frames: Positive = 640
+    periods: Positive = 12
 
 
 class EncounterConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

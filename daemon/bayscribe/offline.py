@@ -27,7 +27,7 @@ from bayscribe.units import SAMPLE_RATE
 from bayscribe.wire.chain import genesis, link
 from bayscribe.wire.header import encode_header
 
-PERIOD = 320
+PERIOD = 640
 """Frames per block: one ALSA period, the pace of the live stream."""
 
 DEVICE = "offline"
