@@ -323,6 +323,7 @@ class Daemon:
             server_name=stated.server_name,
             connect_s=stated.connect_s,
             heartbeat_s=stated.heartbeat_s,
+            answer_s=stated.answer_s,
             retry_first_s=stated.retry_first_s,
             retry_most_s=stated.retry_most_s,
         )

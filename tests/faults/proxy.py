@@ -51,12 +51,16 @@ class _InThread:
             for task in left:
                 task.cancel()
             self._loop.run_until_complete(asyncio.gather(*left, return_exceptions=True))
+            self._close()
             self._loop.run_until_complete(asyncio.sleep(0.02))
         self._loop.run_until_complete(self._loop.shutdown_asyncgens())
         self._loop.close()
 
     async def _serve(self) -> None:
         raise NotImplementedError
+
+    def _close(self) -> None:
+        """Let go of what the tasks have left open."""
 
 
 @dataclass(slots=True)
@@ -87,17 +91,28 @@ class TcpProxy(_InThread):
         self._upstream = upstream
         self._script = script
         self.connections = 0
+        self._open: list[asyncio.StreamWriter] = []
+        self._tasks: list[asyncio.Task[None]] = []
         self._never = asyncio.Event()  # held here: a task that waits is kept by what it waits for
 
     def redirect(self, upstream: int) -> None:
         self._upstream = upstream
 
     async def _serve(self) -> None:
-        server = await asyncio.start_server(self._accept, "127.0.0.1", 0)
+        server = await asyncio.start_server(self._accepted, "127.0.0.1", 0)
         self.port = server.sockets[0].getsockname()[1]
         self._up.set()
         async with server:
             await server.serve_forever()
+
+    def _accepted(self, near: asyncio.StreamReader, near_out: asyncio.StreamWriter) -> None:
+        # Not the task's own business: one that is cancelled before its first step closes nothing.
+        self._open.append(near_out)
+        self._tasks.append(self._loop.create_task(self._accept(near, near_out)))
+
+    def _close(self) -> None:
+        for writer in self._open:
+            writer.transport.abort()
 
     async def _accept(self, near: asyncio.StreamReader, near_out: asyncio.StreamWriter) -> None:
         wire = self._script[self.connections] if self.connections < len(self._script) else Wire()
@@ -107,6 +122,7 @@ class TcpProxy(_InThread):
         except OSError:
             near_out.transport.abort()
             return
+        self._open.append(far_out)
         pumps = [
             asyncio.create_task(self._pump(wire, near, far_out)),
             asyncio.create_task(self._pump(wire, far, near_out)),
