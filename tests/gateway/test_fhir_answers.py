@@ -111,5 +111,7 @@ def test_a_capability_statement_decides() -> None:
     assert (read_only.write, read_only.why) == (False, "writing Binary is not granted")
     no_provenance = read_capability(statement(kinds=("Binary", "DocumentReference")), None)
     assert no_provenance.why == "writing Provenance is not offered"
+    unlisted = read_capability(statement(kinds=("DocumentReference", "Provenance")), None)
+    assert (unlisted.write, unlisted.own_ids, unlisted.lists) == (True, True, False)
     posts = read_capability(statement(own=False), None)
     assert (posts.write, posts.own_ids, posts.lists) == (True, False, False)

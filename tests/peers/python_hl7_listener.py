@@ -26,7 +26,8 @@ async def serve(reader: Any, writer: Any) -> None:  # noqa: ANN401 - types of th
 
 async def main() -> None:
     """Listen until killed."""
-    server = await start_hl7_server(serve, "127.0.0.1", 0, limit=16 * 1024 * 1024)
+    limit = 16 * 1024 * 1024
+    server = await start_hl7_server(serve, "127.0.0.1", 0, limit=limit, encoding="utf-8")
     port = server.sockets[0].getsockname()[1]
     print(json.dumps({"port": port}), flush=True)  # noqa: T201
     async with server:

@@ -13,7 +13,6 @@ from bayscribe_relay.writeback.bundle import TYPES
 _SCOPE: Final = re.compile(
     r"^(?:system|user|patient)/(?P<type>\*|[A-Za-z]+)\.(?P<may>\*|read|write|c?r?u?d?s?)(?:\?.*)?$"
 )
-DEFINITE: Final = ("DocumentReference", "Binary", "Provenance")
 
 
 @dataclass(frozen=True)
@@ -70,6 +69,10 @@ def read_capability(statement: object, scopes: str | None) -> Capability:
     own_ids = True
     for kind in TYPES:
         item = types.get(kind)
+        if kind == "Binary" and item is None and scope_allows(scopes, kind, "u"):
+            # Servers that take Binary often do not list it (sekmet-fhir is one). The
+            # transaction is all or nothing and is read back, so nothing is risked.
+            continue
         codes = _codes(item) if item is not None else set()
         puts = "update" in codes and bool(item and item.get("updateCreate"))
         puts = puts and scope_allows(scopes, kind, "u")
