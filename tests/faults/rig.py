@@ -157,12 +157,12 @@ class RelayThread:
     def __init__(self, config: RelayConfig) -> None:
         self.server = IngestServer(config)
         self._ready = Event()
-        self._loop: asyncio.AbstractEventLoop | None = None
+        self.loop: asyncio.AbstractEventLoop | None = None
         self._end: asyncio.Event | None = None
         self._thread = Thread(target=asyncio.run, args=(self._main(),))
 
     async def _main(self) -> None:
-        self._loop = asyncio.get_running_loop()
+        self.loop = asyncio.get_running_loop()
         self._end = asyncio.Event()
         async with self.server.running():
             self._ready.set()
@@ -174,9 +174,9 @@ class RelayThread:
         return self.server
 
     def __exit__(self, *_: object) -> None:
-        assert self._loop is not None
+        assert self.loop is not None
         assert self._end is not None
-        self._loop.call_soon_threadsafe(self._end.set)
+        self.loop.call_soon_threadsafe(self._end.set)
         self._thread.join()
 
 
