@@ -102,11 +102,13 @@ class Track:
         id: identity of the track, kept through pauses.
         azimuth_deg: ``atan2(y, x)`` in the profile's coordinates, 0 to 360.
         salience: 0..1, how certain it is that somebody speaks there now.
+        elevation_deg: angle out of the array's plane, 0 to 90; which side is not told.
     """
 
     id: int
     azimuth_deg: float
     salience: float
+    elevation_deg: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)

@@ -50,6 +50,7 @@ class BeamSteerer:
         self._grid = SteeringGrid(mics, sample_rate=sample_rate)
         self._active: tuple[bool, ...] | None = None
         self._azimuth: float | None = None
+        self._elevation = LOOK_ELEVATION_DEG
         self._silent = 0
         self._set = self._wide()
 
@@ -89,9 +90,10 @@ class BeamSteerer:
         else:
             self._silent = 0
             self._azimuth = target.azimuth_deg
+            self._elevation = target.elevation_deg
         if self._azimuth is None:
             return self._wide()
-        return self._grid.at(self._azimuth, LOOK_ELEVATION_DEG, self._active)
+        return self._grid.at(self._azimuth, self._elevation, self._active)
 
     def _target(self, tracks: Sequence[Track]) -> Track | None:
         if not tracks:

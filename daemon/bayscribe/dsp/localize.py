@@ -138,8 +138,11 @@ class DirectionEvidence:
         if self._age % RENEW_BLOCKS == 0:
             self._renew()
 
-    def ratio(self, covariance: Covariance) -> _Features:
-        """Log-likelihood ratio (azimuths,) per snapshot, summed over bins."""
+    def ratio(self, covariance: Covariance) -> tuple[_Features, _Features]:
+        """Log-likelihood ratio (azimuths,) per snapshot, summed over bins.
+
+        With it, for each azimuth, the elevation in degrees at which it is largest.
+        """
         mics = covariance.shape[1]
         described = self._described(covariance)
         total = (described * self._whitened_trace).sum(axis=1, keepdims=True)
@@ -150,9 +153,11 @@ class DirectionEvidence:
         most = np.float32((1 / mics) * (1 - 1 / mics) ** (mics - 1))
         ratios = np.minimum(-np.log(likelihood / most), MOST_PER_BIN)
         voice = 1 - tonal(np.einsum("fmm->f", covariance).real)
-        best: _Features = (voice @ ratios).reshape(-1, len(self.azimuths)).max(axis=0)
+        levels = (voice @ ratios).reshape(-1, len(self.azimuths))
+        best: _Features = levels.max(axis=0)
         best[self._mirrored] = best.min()
-        return best
+        heights: _Features = np.array(ELEVATIONS_DEG, np.float32)[levels.argmax(axis=0)]
+        return best, heights
 
     def _described(self, covariance: Covariance) -> _Features:
         """Hermitian matrices as real vectors (bins, M * M): diagonal, real and imaginary."""
@@ -236,7 +241,7 @@ class Localizer:
         mean: Covariance = sum((c for _, c in near[1:]), near[0][1]) / np.float32(len(near))
         end, own = self._span[self._centre]
         self._undecided.append(own)
-        return self._decided(self._tracker.push(end, self._evidence.ratio(mean)))
+        return self._decided(self._tracker.push(end, *self._evidence.ratio(mean)))
 
     def _decided(self, decisions: list[tuple[TrackFrame, float]]) -> list[TrackFrame]:
         for _, silence in decisions:

@@ -18,6 +18,7 @@ LAG_BLOCKS = 0
 """Blocks (100 ms each) that a decision waits for what follows."""
 
 _MOST_AT_ONCE = 3
+_HEIGHT_PACE = 0.1
 
 Evidence = NDArray[np.float32]
 _Mass = NDArray[np.float64]
@@ -36,6 +37,7 @@ class TrackingRates:
         fall_silent: chance that a talker stops.
         start: chance that somebody begins to talk.
         drift: chance of a step to either neighbouring cell.
+        remember: weight of the place spoken from now in the memory of places.
         forget: share of a place's memory that is lost.
         same_deg: two bearings closer than this are one talker.
         linger_blocks: how long a silent talker keeps his identity.
@@ -44,12 +46,13 @@ class TrackingRates:
     """
 
     temperature: float = 3.0
-    threshold: float = 4.0
+    threshold: float = 3.0
     hand_over: float = 0.02
     fall_silent: float = 0.05
     start: float = 0.15
     drift: float = 0.03
-    forget: float = 0.002
+    forget: float = 0.0005
+    remember: float = 0.01
     same_deg: float = 22.0
     linger_blocks: int = 900
     least_salience: float = 0.01
@@ -62,6 +65,15 @@ class _Talker:
     azimuth_deg: float
     salience: float
     heard: int
+    elevation_deg: float
+
+
+@dataclass(frozen=True, slots=True)
+class _Waiting:
+    end: SampleIndex
+    forward: _Mass
+    likelihood: _Mass
+    elevations_deg: Evidence
 
 
 class TalkerTracker:
@@ -80,22 +92,29 @@ class TalkerTracker:
         self._forward[-1] = 0.5
         self._places: _Mass = np.full(cells, 1.0 / cells)
         self._baseline = 0.0
-        self._waiting: list[tuple[SampleIndex, _Mass, _Mass, _Mass]] = []
+        self._waiting: list[_Waiting] = []
         self._talkers: list[_Talker] = []
         self._next_id = 1
         self._block = 0
 
-    def push(self, end: SampleIndex, evidence: Evidence) -> list[tuple[TrackFrame, float]]:
-        """Take in one block that ends at ``end``.
+    def push(
+        self, end: SampleIndex, evidence: Evidence, elevations_deg: Evidence | None = None
+    ) -> list[tuple[TrackFrame, float]]:
+        """Take in one block.
+
+        Args:
+            end: index after its last sample.
+            evidence: float32 (A,), log-likelihood ratios.
+            elevations_deg: float32 (A,), the height that fits best at each azimuth; 0 by default.
 
         Returns:
             What is now decided (nothing or one): the frame, and the chance that nobody talked.
         """
         likelihood = self._likelihood(evidence)
-        prior = self._step(self._forward)
-        posterior = prior * likelihood
+        posterior = self._step(self._forward) * likelihood
         self._forward = posterior / posterior.sum()
-        self._waiting.append((end, self._forward, prior, likelihood))
+        heights = np.zeros(len(evidence), np.float32) if elevations_deg is None else elevations_deg
+        self._waiting.append(_Waiting(end, self._forward, likelihood, heights))
         return [self._decide()] if len(self._waiting) > LAG_BLOCKS else []
 
     def flush(self) -> list[tuple[TrackFrame, float]]:
@@ -136,21 +155,21 @@ class TalkerTracker:
     def _decide(self) -> tuple[TrackFrame, float]:
         """Smooth the oldest waiting block with those after it, and state its talkers."""
         message: _Mass = np.ones(len(self._forward))
-        for _, _, _, likelihood in reversed(self._waiting[1:]):
-            message = self._back(message * likelihood)
+        for later in reversed(self._waiting[1:]):
+            message = self._back(message * later.likelihood)
             message /= message.max()
-        end, forward, _, _ = self._waiting.pop(0)
-        mass = forward * message
+        own = self._waiting.pop(0)
+        mass = own.forward * message
         mass /= mass.sum()
         rates = self._rates
         uniform = 1.0 / len(self._places)
         self._places += rates.forget * (mass[:-1].sum() * uniform - self._places * mass[:-1].sum())
-        self._places += 0.02 * (mass[:-1] - self._places * mass[:-1].sum())
+        self._places += rates.remember * (mass[:-1] - self._places * mass[:-1].sum())
         self._block += 1
-        self._associate(mass[:-1])
-        return TrackFrame(end, self._stated()), float(mass[-1])
+        self._associate(mass[:-1], own.elevations_deg)
+        return TrackFrame(own.end, self._stated()), float(mass[-1])
 
-    def _associate(self, mass: _Mass) -> None:
+    def _associate(self, mass: _Mass, elevations_deg: Evidence) -> None:
         """Give each peak of the marginals to the talker nearest to it, or to a new one."""
         rest = mass.copy()
         for talker in self._talkers:
@@ -164,18 +183,20 @@ class TalkerTracker:
                 break
             turned = np.exp(1j * np.radians(self._azimuths[near]))
             bearing = float(np.degrees(np.angle((rest[near] * turned).sum())) % 360.0)
+            height = float((rest[near] * elevations_deg[near]).sum()) / share
             rest[near] = 0.0
-            self._assign(bearing, share)
+            self._assign(bearing, share, height)
 
-    def _assign(self, bearing: float, share: float) -> None:
+    def _assign(self, bearing: float, share: float, height: float) -> None:
         free = [t for t in self._talkers if t.salience == 0.0]
         best = min(free, key=lambda t: bearing_difference(t.azimuth_deg, bearing), default=None)
         reach = self._rates.same_deg
         if best is None or bearing_difference(best.azimuth_deg, bearing) > reach:
-            best = _Talker(self._next_id, bearing, 0.0, self._block)
+            best = _Talker(self._next_id, bearing, 0.0, self._block, height)
             self._next_id += 1
             self._talkers.append(best)
         best.azimuth_deg, best.salience, best.heard = bearing, share, self._block
+        best.elevation_deg += _HEIGHT_PACE * share * (height - best.elevation_deg)
 
     def _stated(self) -> tuple[Track, ...]:
         """The talkers heard now, the most salient first; those long silent are forgotten."""
@@ -183,4 +204,4 @@ class TalkerTracker:
             t for t in self._talkers if self._block - t.heard <= self._rates.linger_blocks
         ]
         now = sorted((t for t in self._talkers if t.salience > 0), key=lambda t: -t.salience)
-        return tuple(Track(t.id, t.azimuth_deg, min(1.0, t.salience)) for t in now)
+        return tuple(Track(t.id, t.azimuth_deg, min(1.0, t.salience), t.elevation_deg) for t in now)
