@@ -35,4 +35,4 @@ def outputs(runtime: str) -> dict[str, dict[str, list[float]]]:
 
 if __name__ == "__main__":
     assert sys.argv[1] in RUNTIMES
-    print(json.dumps(outputs(sys.argv[1])))
+    json.dump(outputs(sys.argv[1]), sys.stdout)
