@@ -26,6 +26,7 @@ class FailingPower(Disk):
     """
 
     def __init__(self, steps: int, chance: random.Random) -> None:
+        super().__init__()
         self.steps = steps
         self._chance = chance
         self._undo: list[Callable[[], object]] = []

@@ -1,19 +1,27 @@
 """Attacks on a buffer, each named after what the attacker does."""
 
+import hashlib
 import json
 import shutil
 from collections.abc import Callable
 from pathlib import Path
 
+import msgspec
 import pytest
 from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.asymmetric import ec
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from bayscribe.cli import main
 from bayscribe.errors import BadUse
+from bayscribe.vault.config import VaultConfig
 from bayscribe.vault.inspect import CERTIFICATE, Verdict, inspect
+from bayscribe.vault.recordfile import parse
+from bayscribe.vault.state import decode_state, encode_state
 from bayscribe.vault.vault import Vault
+from bayscribe.wire.chain import link, sign
+from bayscribe.wire.header import decode_header
 from bayscribe_relay.pki.authority import Authority
 from vault.vault_records import DEVICE, Unit, encounter
 
@@ -99,6 +107,30 @@ def _put_in_a_record_of_another_unit(folder: Path) -> None:
     shutil.copy(_key(other, 3), _key(folder, 3))
 
 
+def _edit_a_header_and_mend_the_file_s_own_digest(folder: Path) -> None:
+    data = _record(folder, 3).read_bytes()[:-32].replace(b"bay-07", b"bay-08")
+    _record(folder, 3).write_bytes(data + hashlib.sha256(data).digest())
+
+
+def _edit_the_state_and_mend_its_digest(folder: Path) -> None:
+    state = decode_state((folder / "state").read_bytes())
+    forged = msgspec.structs.replace(state, chain=bytes(32))
+    (folder / "state").write_bytes(encode_state(forged))
+
+
+def _cut_a_record_in_the_middle_short(folder: Path) -> None:
+    _record(folder, 4).write_bytes(_record(folder, 4).read_bytes()[:-40])
+
+
+def _sign_a_record_anew_with_another_key(folder: Path) -> None:
+    data = bytearray(_record(folder, 6).read_bytes()[:-32])
+    file = parse(bytes(data) + hashlib.sha256(data).digest())
+    value = link(decode_header(file.header).previous, file.header)
+    stranger = ec.generate_private_key(ec.SECP256R1())
+    data[44:108] = sign(stranger, value, file.sealed_sha256)
+    _record(folder, 6).write_bytes(bytes(data) + hashlib.sha256(data).digest())
+
+
 def _wind_back_the_acknowledged_mark(folder: Path) -> None:
     (folder / "state").unlink()
 
@@ -113,6 +145,10 @@ ATTACKS: list[Callable[[Path], None]] = [
     _destroy_a_key_in_the_middle,
     _put_in_a_record_of_another_unit,
     _wind_back_the_acknowledged_mark,
+    _edit_a_header_and_mend_the_file_s_own_digest,
+    _edit_the_state_and_mend_its_digest,
+    _cut_a_record_in_the_middle_short,
+    _sign_a_record_anew_with_another_key,
 ]
 
 
@@ -161,3 +197,17 @@ def test_a_folder_that_is_no_buffer_is_bad_use(tmp_path: Path) -> None:
     with pytest.raises(BadUse, match="not a buffer"):
         inspect(tmp_path)
     assert main(["inspect", str(tmp_path / "nothing")]) == 2
+
+
+def test_acknowledged_records_that_are_retained_still_verify(whole: Path, tmp_path: Path) -> None:
+    folder = Path(shutil.copytree(whole, tmp_path / "buffer"))
+    vault = Vault.open(folder, DEVICE, VaultConfig(retain_mib=8))
+    vault.acknowledge(4)
+    vault.close()
+    found = inspect(folder)
+    assert found.verdict is Verdict.INTACT
+    assert found.signed
+    assert found.acknowledged == 4
+    assert [header.seq for header, _ in found.headers] == [2, 3, 4, 5, 6]
+    _flip_a_bit_of_the_ciphertext(folder)
+    assert inspect(folder).verdict is Verdict.TAMPERED

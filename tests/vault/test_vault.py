@@ -50,6 +50,7 @@ def test_the_key_of_an_acknowledged_record_is_overwritten_before_it_is_removed(
 ) -> None:
     class Watching(Disk):
         def __init__(self) -> None:
+            super().__init__()
             self.overwritten: list[tuple[str, bytes]] = []
 
         def overwrite(self, path: Path, data: bytes) -> None:
@@ -167,7 +168,8 @@ def test_write_volume_is_accounted_across_restarts(tmp_path: Path) -> None:
     assert written >= sum(len(r.sealed) + len(r.header) for r in records)
     vault.close()
     again = Vault.open(tmp_path, DEVICE).stats()
-    assert again.appended == len(records)
+    assert again.newest == len(records)
+    assert again.written_per_day > again.written_bytes
     assert abs(again.written_bytes - written) <= len(records) * 4096 + 8 * 4096
 
 
@@ -186,3 +188,168 @@ def test_damage_in_the_middle_blocks_the_stream_but_not_the_recording(tmp_path: 
     with pytest.raises(IntegrityError):
         again.pending(1, 9)
     again.append(records[4])
+
+
+class Refusing(Disk):
+    """A disk that refuses chosen operations while it is told to."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.refuses: dict[str, str] = {}
+        self.free = 1 << 40
+
+    def _check(self, operation: str) -> None:
+        if operation in self.refuses:
+            raise StorageError("refused", code=self.refuses[operation])
+
+    def overwrite(self, path: Path, data: bytes) -> None:
+        self._check("overwrite")
+        super().overwrite(path, data)
+
+    def write(self, path: Path, data: bytes) -> None:
+        if (path.parent / "ballast").exists():
+            self._check("write")
+        super().write(path, data)
+
+    def free_bytes(self, path: Path) -> int:
+        return min(self.free, super().free_bytes(path) + (1 << 40))
+
+
+def test_an_erasure_that_failed_is_finished_by_the_next_acknowledgement(tmp_path: Path) -> None:
+    unit, disk = Unit(), Refusing()
+    records = encounter(unit, 4)
+    vault = Vault.open(tmp_path, DEVICE, disk=disk)
+    for record in records:
+        vault.append(record)
+    disk.refuses = {"overwrite": "disk-failing"}
+    with pytest.raises(StorageError):
+        vault.acknowledge(3)
+    assert [r.header for r in vault.pending(0, 9)] == [r.header for r in records[3:]]
+    disk.refuses = {}
+    vault.acknowledge(3)
+    assert sorted(path.name[:20] for path in tmp_path.glob("*.key")) == [
+        f"{seq:020d}" for seq in (4, 5)
+    ]
+    vault.acknowledge(len(records))
+    vault.close()
+    assert Vault.open(tmp_path, DEVICE).head == (len(records), records[-1].chain)
+
+
+def test_a_disk_without_a_free_block_still_takes_acknowledgements(tmp_path: Path) -> None:
+    disk = Refusing()
+    records = encounter(Unit(), 3)
+    vault = Vault.open(tmp_path, DEVICE, disk=disk)
+    for record in records[:3]:
+        vault.append(record)
+    disk.refuses = {"write": "disk-full"}
+    with pytest.raises(StorageError) as caught:
+        vault.append(records[3])
+    assert caught.value.code == "disk-full"
+    vault.acknowledge(3)
+    assert vault.stats().acknowledged == 3
+    disk.refuses = {}
+    for record in records[3:]:
+        vault.append(record)
+    vault.acknowledge(4)
+    assert (tmp_path / "ballast").stat().st_size > 0
+    vault.close()
+    assert Vault.open(tmp_path, DEVICE).head == (len(records), records[-1].chain)
+
+
+def test_retained_records_cannot_be_opened_and_make_way_for_unacknowledged_ones(
+    tmp_path: Path,
+) -> None:
+    config = VaultConfig(quota_mib=8, reserve_mib=0, retain_mib=8)
+    records = encounter(Unit(), 60, samples=100_000)
+    vault = Vault.open(tmp_path, DEVICE, config)
+    for record in records[:30]:
+        vault.append(record)
+    vault.acknowledge(30)
+    assert vault.pending(0, 99) == []
+    assert not list(tmp_path.glob("*.key"))
+    assert len(list(tmp_path.glob("*.record"))) == 30
+    vault.close()
+    again = Vault.open(tmp_path, DEVICE, config)
+    assert again.stats().retained_bytes > 30 * 200_000 * 0.9
+    for record in records[30:60]:
+        again.append(record)
+    assert len(again.pending(0, 99)) == 30
+    left = sorted(int(path.stem) for path in tmp_path.glob("*.record"))
+    assert left == list(range(left[0], 61))
+    assert 1 < left[0] <= 30
+
+
+def test_a_disk_filled_by_others_raises_the_level_before_the_quota_does(tmp_path: Path) -> None:
+    disk = Refusing()
+    vault = Vault.open(tmp_path, DEVICE, VaultConfig(reserve_mib=1), disk=disk)
+    for record in encounter(Unit(), 10, samples=50_000):
+        vault.append(record)
+    assert vault.level() is Level.OK
+    disk.free = (1 << 20) + 2 * vault.stats().pending_bytes
+    assert vault.level() is Level.WARN
+    disk.free = (1 << 20) + vault.stats().pending_bytes // 2
+    assert vault.level() is Level.HIGH
+    disk.free = 1 << 20
+    assert vault.level() is Level.FULL
+
+
+def test_a_record_that_vanished_is_reported_and_never_skipped(tmp_path: Path) -> None:
+    records = encounter(Unit(), 4)
+    vault = Vault.open(tmp_path, DEVICE)
+    for record in records:
+        vault.append(record)
+    vault.close()
+    for path in tmp_path.glob("*3.*"):
+        path.unlink()
+    again = Vault.open(tmp_path, DEVICE)
+    assert again.damaged == [3]
+    assert [r.header for r in again.pending(0, 9)] == [r.header for r in records[:2]]
+    with pytest.raises(IntegrityError, match="vanished"):
+        again.pending(2, 9)
+    assert again.head == (6, records[-1].chain)
+
+
+def test_a_damaged_newest_record_is_put_aside_and_recording_goes_on(tmp_path: Path) -> None:
+    unit = Unit()
+    records = encounter(unit, 4)
+    vault = Vault.open(tmp_path, DEVICE)
+    for record in records[:4]:
+        vault.append(record)
+    vault.close()
+    victim = next(tmp_path.glob("*4.record"))
+    data = bytearray(victim.read_bytes())
+    data[-50] ^= 1
+    victim.write_bytes(data)
+    again = Vault.open(tmp_path, DEVICE)
+    assert again.head == (3, records[2].chain)
+    assert [path.name for path in tmp_path.glob("*.damaged")] == [victim.name + ".damaged"]
+    again.append(records[3])
+
+
+def test_a_damaged_state_file_is_refused_in_one_line(tmp_path: Path) -> None:
+    vault = Vault.open(tmp_path, DEVICE)
+    for record in encounter(Unit(), 2):
+        vault.append(record)
+    vault.acknowledge(2)
+    vault.close()
+    state = tmp_path / "state"
+    state.write_bytes(state.read_bytes()[:-1])
+    with pytest.raises(IntegrityError, match="state file is damaged"):
+        Vault.open(tmp_path, DEVICE)
+    state.unlink()
+    with pytest.raises(IntegrityError, match=r"state file of the buffer .* is gone"):
+        Vault.open(tmp_path, DEVICE)
+
+
+def test_a_newest_record_whose_key_never_became_durable_is_dropped(tmp_path: Path) -> None:
+    records = encounter(Unit(), 4)
+    vault = Vault.open(tmp_path, DEVICE)
+    for record in records[:4]:
+        vault.append(record)
+    vault.close()
+    next(tmp_path.glob("*4.key")).unlink()
+    again = Vault.open(tmp_path, DEVICE)
+    assert again.head == (3, records[2].chain)
+    assert again.damaged == []
+    again.append(records[3])
+    assert [r.sealed for r in again.pending(0, 9)] == [r.sealed for r in records[:4]]

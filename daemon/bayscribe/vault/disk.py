@@ -23,12 +23,20 @@ class Disk:
             ``disk-read-only`` or ``disk-failing``.
     """
 
+    def __init__(self) -> None:
+        self.flushes = 0
+        """How often something was flushed to the disk."""
+
     def make_folder(self, path: Path) -> None:
-        """Make a folder and its parents, if absent."""
+        """Make a folder and its parents, if absent, durably."""
+        if path.is_dir():
+            return
+        self.make_folder(path.parent)
         try:
-            path.mkdir(mode=FOLDER_MODE, parents=True, exist_ok=True)
+            path.mkdir(mode=FOLDER_MODE, exist_ok=True)
         except OSError as error:
             raise storage_error(error, path) from None
+        self.flush_folder(path.parent)
 
     def write(self, path: Path, data: bytes) -> None:
         """Write a whole new file and flush its content to the disk."""
@@ -37,7 +45,7 @@ class Disk:
             descriptor = os.open(path, flags, FILE_MODE)
             try:
                 _write_all(descriptor, data)
-                os.fsync(descriptor)
+                self._flush(descriptor)
             finally:
                 os.close(descriptor)
         except OSError as error:
@@ -49,7 +57,7 @@ class Disk:
             descriptor = os.open(path, os.O_WRONLY | os.O_CLOEXEC)
             try:
                 _write_all(descriptor, data)
-                os.fsync(descriptor)
+                self._flush(descriptor)
             finally:
                 os.close(descriptor)
         except FileNotFoundError:
@@ -69,7 +77,7 @@ class Disk:
         try:
             descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
             try:
-                os.fsync(descriptor)
+                self._flush(descriptor)
             finally:
                 os.close(descriptor)
         except OSError as error:
@@ -82,10 +90,11 @@ class Disk:
         except OSError as error:
             raise storage_error(error, path) from None
 
-    def read(self, path: Path) -> bytes | None:
-        """A file's bytes, or None if it is absent."""
+    def read(self, path: Path, most: int = -1) -> bytes | None:
+        """A file's bytes, its first ``most`` if that is not negative; None if it is absent."""
         try:
-            return path.read_bytes()
+            with path.open("rb") as file:
+                return file.read(most)
         except FileNotFoundError:
             return None
         except OSError as error:
@@ -138,6 +147,10 @@ class Disk:
     def unlock(self, descriptor: int) -> None:
         """Let go of the lock."""
         os.close(descriptor)
+
+    def _flush(self, descriptor: int) -> None:
+        os.fsync(descriptor)
+        self.flushes += 1
 
 
 def storage_error(error: OSError, path: Path) -> StorageError:

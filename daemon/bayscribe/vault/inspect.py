@@ -19,14 +19,13 @@ from cryptography.hazmat.primitives.asymmetric import ec
 
 from bayscribe.errors import BadUse, IntegrityError
 from bayscribe.vault.disk import Disk
+from bayscribe.vault.folder import CERTIFICATE, STATE, numbers
 from bayscribe.vault.recordfile import KEY_SUFFIX, PART_SUFFIX, SUFFIX, RecordFile, parse, stem
-from bayscribe.vault.recovery import STATE, numbers
 from bayscribe.vault.state import VaultState, decode_state
-from bayscribe.wire.chain import link, sealed_digest, verify_signature
+from bayscribe.wire.chain import genesis, link, sealed_digest, verify_signature
 from bayscribe.wire.header import Header, decode_header
 
-CERTIFICATE = "device.pem"
-"""The unit's certificate, left beside its records by the daemon."""
+__all__ = ["CERTIFICATE", "Finding", "Inspection", "Verdict", "inspect", "leave_certificate"]
 
 
 class Verdict(StrEnum):
@@ -54,7 +53,7 @@ class Inspection:
         headers: of the records, in order, with the chain value after each.
         findings: what is unusual.
         signed: whether signatures could be checked against a certificate.
-        acknowledged: records up to this one were acknowledged and removed.
+        acknowledged: records up to this one were acknowledged; their keys are destroyed.
     """
 
     headers: list[tuple[Header, bytes]] = field(default_factory=list)
@@ -134,22 +133,30 @@ def _folder(
     if not found and STATE not in names:
         raise BadUse(f"{path} is not a buffer", "name a unit's state directory/buffer")
     state = _state(path, disk, found, result)
-    expected, chain = (state.seq + 1, state.chain) if state else (1, None)
-    result.acknowledged = expected - 1
+    result.acknowledged = state.seq if state else 0
+    expected, chain = found[0] if found and found[0] <= result.acknowledged else 1, None
+    if state and (not found or found[0] > state.seq):
+        expected, chain = state.seq + 1, state.chain
     for seq in found:
-        if seq < expected and state is not None and seq <= state.seq:
-            result.note(stem(seq), "acknowledged, removal was interrupted", Verdict.POWER_CUT)
-            continue
         if seq != expected:
             result.note(stem(seq), f"records {expected} to {seq - 1} are missing before it")
             chain = None
         chain = _next(path, seq, chain, disk, key, result, last=seq == found[-1])
+        if state and seq == state.seq and chain not in (None, state.chain):
+            result.note(STATE, "does not hold the chain value of the record that it names")
         expected = seq + 1
+    _leftovers(names, expected, result)
+
+
+def _leftovers(names: list[str], expected: int, result: Inspection) -> None:
+    """What a power cut leaves beside the records."""
     for name in names:
         if name.endswith(PART_SUFFIX):
             result.note(name, "unfinished file, removed at the next start", Verdict.POWER_CUT)
     for seq in numbers(names, KEY_SUFFIX):
-        if seq >= expected:
+        if seq <= result.acknowledged:
+            result.note(stem(seq), "its key was about to be destroyed", Verdict.POWER_CUT)
+        elif seq >= expected:
             result.note(stem(seq), "key of an append that never finished", Verdict.POWER_CUT)
 
 
@@ -172,11 +179,15 @@ def _next(
     if header.seq != seq:
         result.note(name.name, f"holds record {header.seq}: files were exchanged")
         return None
+    if seq == 1:
+        chain = genesis(header.device)
     if chain is not None and header.previous != chain:
         result.note(name.name, "does not continue the chain of the record before")
     value = link(header.previous, file.header)
     _check_signature(name.name, file, value, key, result)
-    if last and file.body and disk.size(path / (stem(seq) + KEY_SUFFIX)) == 0:
+    if seq <= result.acknowledged:
+        pass  # its key is destroyed: header, chain and signature are what can be checked
+    elif last and file.body and disk.size(path / (stem(seq) + KEY_SUFFIX)) == 0:
         result.note(name.name, "its key never became durable", Verdict.POWER_CUT)
     else:
         _check_ciphertext(name, file, disk, result)

@@ -34,6 +34,8 @@ NAME_DIGITS = 20
 _FIXED = struct.Struct("<4sII32s64s")
 _DIGEST_BYTES = 32
 MAX_BODY_BYTES = 1 << 20
+FIXED_BYTES = _FIXED.size
+LARGEST_BYTES = FIXED_BYTES + MAX_HEADER_BYTES + MAX_BODY_BYTES + _DIGEST_BYTES
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,22 +99,33 @@ def split(header: bytes, signature: bytes, sealed: bytes) -> tuple[bytes, bytes]
     return data + hashlib.sha256(data).digest(), key
 
 
+def start_bytes(start: bytes) -> tuple[int, int]:
+    """Lengths that the first :data:`FIXED_BYTES` of a file state: to the header's end, in all.
+
+    Raises:
+        IntegrityError: ``record-short`` or ``record-damaged``.
+    """
+    if len(start) < FIXED_BYTES:
+        raise IntegrityError("record file is cut off", code="record-short")
+    magic, header_bytes, body_bytes, _, _ = _FIXED.unpack_from(start)
+    if magic != MAGIC or header_bytes > MAX_HEADER_BYTES or body_bytes > MAX_BODY_BYTES:
+        raise IntegrityError("not a record file", code="record-damaged")
+    header_end = FIXED_BYTES + header_bytes
+    return header_end, header_end + body_bytes + _DIGEST_BYTES
+
+
 def parse(data: bytes) -> RecordFile:
     """Read a ``.record`` file.
 
     Raises:
         IntegrityError: ``record-short`` if it is cut off, ``record-damaged`` otherwise.
     """
-    if len(data) < _FIXED.size + _DIGEST_BYTES:
-        raise IntegrityError("record file is cut off", code="record-short")
-    magic, header_bytes, body_bytes, sealed_sha256, signature = _FIXED.unpack_from(data)
-    if magic != MAGIC or header_bytes > MAX_HEADER_BYTES or body_bytes > MAX_BODY_BYTES:
-        raise IntegrityError("not a record file", code="record-damaged")
-    if len(data) < _FIXED.size + header_bytes + body_bytes + _DIGEST_BYTES:
+    header_end, length = start_bytes(data)
+    if len(data) < length:
         raise IntegrityError("record file is cut off", code="record-short")
     content, digest = data[:-_DIGEST_BYTES], data[-_DIGEST_BYTES:]
-    length = _FIXED.size + header_bytes + body_bytes
-    if len(content) != length or hashlib.sha256(content).digest() != digest:
+    if len(data) != length or hashlib.sha256(content).digest() != digest:
         raise IntegrityError("record file is damaged", code="record-damaged")
-    header = content[_FIXED.size : _FIXED.size + header_bytes]
-    return RecordFile(header, signature, sealed_sha256, content[_FIXED.size + header_bytes :])
+    _, _, _, sealed_sha256, signature = _FIXED.unpack_from(data)
+    header, body = content[FIXED_BYTES:header_end], content[header_end:]
+    return RecordFile(header, signature, sealed_sha256, body)

@@ -4,26 +4,49 @@ Three things can be found: nothing unusual; the traces of a power cut, which are
 and damage that no power cut explains (a failing card, or somebody's hand). Damage never
 keeps a unit from recording: a damaged record in the middle stays where it is and blocks
 the stream behind it until an operator has looked, a damaged last one is put aside.
+
+Only the newest record is read whole; of the others the header, which carries the chain.
+A day of backlog is therefore opened in seconds, and a damaged payload is found when it
+is about to be sent, or by ``bayscribe inspect``.
 """
 
 import logging
-import os
 from dataclasses import dataclass, field
-from pathlib import Path
 
 from bayscribe.errors import IntegrityError
-from bayscribe.vault.disk import Disk
-from bayscribe.vault.recordfile import KEY_SUFFIX, PART_SUFFIX, SUFFIX, parse, stem
+from bayscribe.vault.folder import Folder, blocks, numbers
+from bayscribe.vault.recordfile import (
+    FIXED_BYTES,
+    KEY_SUFFIX,
+    PART_SUFFIX,
+    SUFFIX,
+    parse,
+    start_bytes,
+)
 from bayscribe.vault.state import OpenEncounter, VaultState, after, decode_state
 from bayscribe.wire.chain import genesis, link
-from bayscribe.wire.header import Header, decode_header
+from bayscribe.wire.header import Header, SegmentHeader, decode_header
 
-STATE = "state"
-ASIDE_SUFFIX = ".damaged"
-BLOCK_BYTES = 4096
-"""What the smallest write costs on flash; the write volume is counted in these."""
+DAMAGED_SUFFIX = ".damaged"
+
+_FIRST_READ_BYTES = 4096
 
 log = logging.getLogger("bayscribe.vault")
+
+
+@dataclass(frozen=True, slots=True)
+class Mark:
+    """How the stream stands after a record.
+
+    Attributes:
+        chain: chain value there; empty if the record's header is lost.
+        encounter: what is open there.
+        size: what the record's files take on the disk, in whole blocks.
+    """
+
+    chain: bytes
+    encounter: OpenEncounter | None
+    size: int
 
 
 @dataclass(slots=True)
@@ -32,144 +55,152 @@ class Recovered:
 
     Attributes:
         acked: the state file's content.
-        newest: number of the newest record.
-        chain: chain value after it.
-        encounter: what is open there.
-        sizes: bytes on disk of each unacknowledged record.
-        damaged: numbers of records that were altered.
+        marks: unacknowledged records, ascending.
+        retained: sizes on the disk of acknowledged records that are still there.
+        damaged: numbers of records that were altered or are missing.
+        samples: samples of audio ever appended.
+        written_bytes: bytes ever written.
     """
 
     acked: VaultState
-    newest: int
-    chain: bytes
-    encounter: OpenEncounter | None
-    sizes: dict[int, int] = field(default_factory=dict)
+    marks: dict[int, Mark] = field(default_factory=dict)
+    retained: dict[int, int] = field(default_factory=dict)
     damaged: list[int] = field(default_factory=list)
+    samples: int = 0
+    written_bytes: int = 0
 
     @property
-    def appended(self) -> int:
-        """Records ever appended: they are numbered without holes."""
-        return self.newest
+    def newest(self) -> int:
+        """Number of the newest record."""
+        return max(self.marks, default=self.acked.seq)
+
+    @property
+    def last(self) -> Mark:
+        """How the stream stands there."""
+        return self.marks.get(self.newest, Mark(self.acked.chain, self.acked.encounter, 0))
 
 
-def recover(path: Path, device: str, disk: Disk) -> Recovered:
+def recover(folder: Folder, device: str) -> Recovered:
     """Read a buffer's folder, finishing what a power cut interrupted.
 
     Raises:
         StorageError: the disk refuses.
         IntegrityError: the buffer belongs to another device, or its state file is damaged.
     """
-    names = disk.names(path)
-    acked = _read_state(path, device, disk, numbers(names, SUFFIX))
-    found = Recovered(acked, acked.seq, acked.chain, acked.encounter)
+    names = folder.names()
+    present = numbers(names, SUFFIX)
+    acked = _read_state(folder, device, present)
+    found = Recovered(acked, samples=acked.samples, written_bytes=acked.written_bytes)
     for name in names:
         if name.endswith(PART_SUFFIX):
-            disk.remove(path / name)
-    for seq in sorted({*numbers(names, SUFFIX), *numbers(names, KEY_SUFFIX)}):
+            folder.remove(name)
+    for seq in numbers(names, KEY_SUFFIX):
         if seq <= acked.seq:
-            destroy(disk, path, seq)
-    waiting = [seq for seq in numbers(names, SUFFIX) if seq > acked.seq]
+            folder.destroy_key(seq)
+    found.retained = {seq: blocks(folder.sizes(seq)[0]) for seq in present if seq <= acked.seq}
+    waiting = [seq for seq in present if seq > acked.seq]
     for seq in waiting:
-        _take_up(path, disk, found, seq, last=seq == waiting[-1])
+        _take_up(folder, found, seq, last=seq == waiting[-1])
     for seq in numbers(names, KEY_SUFFIX):
         if seq > found.newest:
-            disk.remove(path / (stem(seq) + KEY_SUFFIX))
-    if found.sizes:
-        log.info("buffer holds records %d to %d", min(found.sizes), found.newest)
+            folder.destroy_key(seq)
+    if found.marks:
+        log.info("buffer holds records %d to %d", min(found.marks), found.newest)
     return found
 
 
-def destroy(disk: Disk, path: Path, seq: int) -> int:
-    """Overwrite a record's key, then remove key and record; bytes written to do so."""
-    key = path / (stem(seq) + KEY_SUFFIX)
-    size = disk.size(key)
-    if size:
-        disk.overwrite(key, os.urandom(size))
-    disk.remove(key)
-    disk.remove(path / (stem(seq) + SUFFIX))
-    return blocks(size)
-
-
-def numbers(names: list[str], suffix: str) -> list[int]:
-    """Numbers of the records that have a file with this suffix, ascending."""
-    stems = [name.removesuffix(suffix) for name in names if name.endswith(suffix)]
-    return sorted(int(name) for name in stems if name.isdecimal())
-
-
-def blocks(size: int) -> int:
-    """Bytes that a write of ``size`` costs, in whole blocks."""
-    return -(-size // BLOCK_BYTES) * BLOCK_BYTES
-
-
-def _read_state(path: Path, device: str, disk: Disk, present: list[int]) -> VaultState:
-    data = disk.read(path / STATE)
+def _read_state(folder: Folder, device: str, present: list[int]) -> VaultState:
+    data = folder.read_state()
     if data is None:
         if present and present[0] != 1:
             raise IntegrityError(
-                f"the state file of the buffer {path} is gone", code="state-missing"
+                f"the state file of the buffer {folder.path} is gone",
+                "run `bayscribe inspect` on it; move the folder away to record anew",
+                code="state-missing",
             )
         return VaultState(device, 0, genesis(device))
     state = decode_state(data)
     if state.device != device:
         raise IntegrityError(
-            f"the buffer {path} belongs to {state.device}, not to {device}",
+            f"the buffer {folder.path} belongs to {state.device}, not to {device}",
             "give each device a state directory of its own",
             code="other-device",
         )
     return state
 
 
-def _take_up(path: Path, disk: Disk, found: Recovered, seq: int, *, last: bool) -> None:
+def _take_up(folder: Folder, found: Recovered, seq: int, *, last: bool) -> None:
     """Count one unacknowledged record that lies in the folder."""
-    name = path / (stem(seq) + SUFFIX)
-    key_bytes = disk.size(path / (stem(seq) + KEY_SUFFIX))
-    header_bytes, header = _header(disk, name)
-    has_key = key_bytes > 0 or not _has_body(disk, name)
-    if header is None or header_bytes is None or not has_key:
-        if last:
-            _put_aside(path, disk, seq, unfinished=header is not None)
-            return
-        found.damaged.append(seq)
-        log.error("record %d in the buffer is damaged", seq, extra={"code": "record-damaged"})
-    if seq != found.newest + 1 and header is not None:
-        missing = list(range(found.newest + 1, seq))
-        found.damaged += missing
-        log.error("records %s are missing from the buffer", missing, extra={"code": "hole"})
-        found.chain = header.previous
-    if header is not None and header_bytes is not None:
-        if header.previous != found.chain:
-            if seq - 1 not in found.damaged:
-                found.damaged.append(seq)
-                log.error("record %d breaks the chain", seq, extra={"code": "chain"})
-            found.chain = header.previous
-        found.chain = link(found.chain, header_bytes)
-        found.encounter = after(found.encounter, header)
-    found.newest = seq
-    found.sizes[seq] = disk.size(name) + key_bytes
+    problem, header_bytes, header = _examine(folder, seq, whole=last)
+    if problem and last:
+        _put_aside(folder, seq, problem)
+        return
+    before = found.last
+    if seq != found.newest + 1:
+        _note(found, found.newest + 1, "hole")
+        found.marks[found.newest + 1] = Mark(b"", before.encounter, 0)
+    size = sum(blocks(part) for part in folder.sizes(seq))
+    if problem:
+        _note(found, seq, problem)
+    if header is None:
+        found.marks[seq] = Mark(b"", found.last.encounter, size)
+        return
+    _join(found, seq, header)
+    found.marks[seq] = Mark(
+        link(header.previous, header_bytes), after(before.encounter, header), size
+    )
+    if seq > found.acked.appended:
+        found.written_bytes += size
+        found.samples += header.samples if isinstance(header, SegmentHeader) else 0
 
 
-def _header(disk: Disk, name: Path) -> tuple[bytes | None, Header | None]:
+def _join(found: Recovered, seq: int, header: Header) -> None:
+    """Check a header against the chain before it, or take the value of a lost one from it."""
+    before, newest = found.last, found.newest
+    if before.chain:
+        if header.previous != before.chain:
+            _note(found, seq, "chain")
+        return
+    found.marks[newest] = Mark(header.previous, before.encounter, before.size)
+
+
+def _examine(folder: Folder, seq: int, *, whole: bool) -> tuple[str, bytes, Header | None]:
+    """What is wrong with a record's files (nothing: empty), and its header if that is sound."""
+    record_bytes, key_bytes = folder.sizes(seq)
     try:
-        file = parse(disk.read(name) or b"")
-        return file.header, decode_header(file.header)
-    except IntegrityError:
-        return None, None
+        start = folder.start(seq, _FIRST_READ_BYTES)
+        header_end, length = start_bytes(start)
+        if record_bytes < length:
+            return "record-short", b"", None
+        if whole:
+            parse(folder.start(seq, record_bytes + 1))
+        if len(start) < header_end:
+            start = folder.start(seq, header_end)
+        header_bytes = start[FIXED_BYTES:header_end]
+        header = decode_header(header_bytes)
+    except IntegrityError as error:
+        return error.code, b"", None
+    if header.seq != seq:
+        return "sequence", b"", None
+    missing = isinstance(header, SegmentHeader) and not key_bytes
+    return "key-missing" if missing else "", header_bytes, header
 
 
-def _has_body(disk: Disk, name: Path) -> bool:
-    try:
-        return bool(parse(disk.read(name) or b"").body)
-    except IntegrityError:
-        return True
+def _put_aside(folder: Folder, seq: int, problem: str) -> None:
+    """The last record is not whole: a cut append that never returned, or damage.
 
-
-def _put_aside(path: Path, disk: Disk, seq: int, *, unfinished: bool) -> None:
-    """The last record is not whole: a cut append that never returned, or damage."""
-    name = path / (stem(seq) + SUFFIX)
-    if unfinished:
-        disk.remove(name)
+    A record without its key is the first: the two names become durable together or, when
+    the power goes before append returns, one without the other.
+    """
+    if problem == "key-missing":
+        folder.remove_record(seq)
         log.warning("dropped record %d: power was cut while it was appended", seq)
     else:
-        disk.rename(name, path / (stem(seq) + SUFFIX + ASIDE_SUFFIX))
-        log.error("put aside record %d: damaged", seq, extra={"code": "record-damaged"})
-    disk.flush_folder(path)
+        folder.put_aside(seq, DAMAGED_SUFFIX)
+        log.error("put aside record %d: damaged", seq, extra={"code": problem})
+
+
+def _note(found: Recovered, seq: int, code: str) -> None:
+    if seq not in found.damaged:
+        found.damaged.append(seq)
+    log.error("record %d in the buffer is damaged (%s)", seq, code, extra={"code": code})

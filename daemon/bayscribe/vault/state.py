@@ -41,16 +41,20 @@ class VaultState(Struct, frozen=True, forbid_unknown_fields=True):
         seq: number up to which everything is acknowledged.
         chain: chain value there.
         encounter: what was open there.
-        written_bytes: bytes ever written to the buffer's files, by this file's own count.
-        appended: records ever appended.
+        appended: newest record when this was written: what follows counts up to there.
+        written_bytes: bytes written to the disk, in whole blocks.
+        flushes: how often the disk was made to flush.
+        samples: samples of audio appended.
     """
 
     device: str
     seq: Annotated[int, Meta(ge=0)]
     chain: Annotated[bytes, Meta(min_length=32, max_length=32)]
     encounter: OpenEncounter | None = None
-    written_bytes: int = 0
     appended: int = 0
+    written_bytes: int = 0
+    flushes: int = 0
+    samples: int = 0
     v: Literal[1] = 1
 
 

@@ -15,46 +15,34 @@ append(n)::
 acknowledge(m)::
 
     write state.part (mark m), rename to state, flush the folder
-    for each record up to m: overwrite its key, remove key and record
+    for each record up to m: overwrite its key and flush, remove the key
+    remove the oldest acknowledged records beyond what is retained
 
 A cut within the second leaves records at or below the mark; opening finishes the job.
 Unacknowledged records are never removed. ``append``, ``pending`` and ``acknowledge`` may
 be called from different threads.
 """
 
-import logging
 import threading
 from bisect import bisect_right
+from collections import deque
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 from typing import Protocol, Self
 
 from bayscribe.errors import IntegrityError, StorageError
+from bayscribe.units import SAMPLE_RATE
 from bayscribe.vault.config import VaultConfig
 from bayscribe.vault.disk import Disk
-from bayscribe.vault.recordfile import (
-    KEY_SUFFIX,
-    PART_SUFFIX,
-    SUFFIX,
-    BufferedRecord,
-    RecordFile,
-    parse,
-    split,
-    stem,
-)
-from bayscribe.vault.recovery import BLOCK_BYTES, STATE, blocks, destroy, recover
+from bayscribe.vault.folder import LOCK, Folder, blocks
+from bayscribe.vault.recordfile import BufferedRecord, split
+from bayscribe.vault.recovery import Mark, recover
 from bayscribe.vault.state import OpenEncounter, VaultState, after, encode_state
 from bayscribe.wire.chain import link
-from bayscribe.wire.header import decode_header
+from bayscribe.wire.header import SegmentHeader, decode_header
 
-LOCK = "lock"
-
-RENAMES_BYTES = 4 * BLOCK_BYTES
-"""Journal and directory blocks that one flushed change of names costs (ext4, measured as
-the growth of the block device's write counter over a thousand appends, rounded up)."""
-
-log = logging.getLogger("bayscribe.vault")
+DAY_SAMPLES = 24 * 3600 * SAMPLE_RATE
 
 
 class Appendable(Protocol):
@@ -101,46 +89,57 @@ class VaultStats:
 
     Attributes:
         pending: records not yet acknowledged.
-        pending_bytes: what they take on the disk.
-        quota_bytes: what they may take.
-        newest: number of the newest record.
+        pending_bytes: what they take on the disk, in whole blocks.
+        retained_bytes: what acknowledged records still take there.
+        quota_bytes: what both may take.
+        newest: number of the newest record, and so how many there ever were.
         acknowledged: number up to which the relay has everything.
         written_bytes: ever written to flash by the buffer, in whole blocks.
-        appended: records ever appended.
+        flushes: how often it made the disk flush.
+        written_per_day: bytes that a day of uninterrupted audio writes, from the volume
+            so far; 0 before the first audio.
     """
 
     pending: int
     pending_bytes: int
+    retained_bytes: int
     quota_bytes: int
     newest: int
     acknowledged: int
     written_bytes: int
-    appended: int
+    flushes: int
+    written_per_day: int
 
 
 class Vault:
     """One device's buffer in one folder. Make it with :meth:`open`."""
 
     def __init__(self, path: Path, config: VaultConfig, device: str, disk: Disk) -> None:
-        self._path = path
         self._config = config
         self._disk = disk
+        self._folder = Folder(path, disk)
         self._mutex = threading.RLock()
         self._lock = disk.lock(path / LOCK)
         try:
-            found = recover(path, device, disk)
+            found = recover(self._folder, device)
+            self._folder.keep_ballast()
         except BaseException:
             disk.unlock(self._lock)
             raise
         self._acked = found.acked
-        self._written, self._appended = found.acked.written_bytes, found.appended
-        self._newest, self._chain = found.newest, found.chain
-        self._encounter = found.encounter
-        self._order = sorted(found.sizes)
-        self._sizes = found.sizes
-        self._pending_bytes = sum(found.sizes.values())
+        self._flushes_before = found.acked.flushes
+        self._written, self._samples = found.written_bytes, found.samples
+        self._newest, last = found.newest, found.last
+        self._chain, self._encounter = last.chain, last.encounter
+        self._marks = found.marks
+        self._order = sorted(found.marks)
+        self._pending_bytes = sum(mark.size for mark in found.marks.values())
+        self._erasable: deque[tuple[int, int]] = deque()
+        self._retained = deque(sorted(found.retained.items()))
+        self._retained_bytes = sum(found.retained.values())
+        self._trim(config.retain_mib << 20)
         self.damaged = found.damaged
-        """Numbers of records that recovery found altered; for an alarm."""
+        """Numbers of records that recovery found altered or missing; for an alarm."""
 
     @classmethod
     def open(
@@ -189,14 +188,15 @@ class Vault:
             if not continues or record.chain != link(self._chain, record.header):
                 raise IntegrityError(f"record {record.seq} does not continue the chain")
             data, key = split(record.header, record.signature, record.sealed)
-            self._make_room(len(data) + len(key))
-            self._store(record.seq, data, key)
+            size = blocks(len(data)) + blocks(len(key))
+            self._make_room(size)
+            self._folder.store(record.seq, data, key)
             self._newest, self._chain = record.seq, record.chain
             self._encounter = after(self._encounter, header)
-            self._sizes[record.seq] = len(data) + len(key)
+            self._marks[record.seq] = Mark(record.chain, self._encounter, size)
             self._order.append(record.seq)
-            self._pending_bytes += len(data) + len(key)
-            self._appended += 1
+            self._pending_bytes += size
+            self._samples += header.samples if isinstance(header, SegmentHeader) else 0
 
     def pending(self, after_seq: int, limit: int) -> list[BufferedRecord]:
         """Unacknowledged records above ``after_seq``, in order, at most ``limit``.
@@ -210,7 +210,7 @@ class Vault:
             records: list[BufferedRecord] = []
             for seq in self._order[begin : begin + limit]:
                 try:
-                    records.append(self._load(seq))
+                    records.append(self._folder.load(seq))
                 except IntegrityError:
                     if not records:
                         raise
@@ -224,24 +224,19 @@ class Vault:
             StorageError: the disk refuses; acknowledge again.
         """
         with self._mutex:
-            through = min(through, self._newest)
             done = self._order[: bisect_right(self._order, through)]
-            if not done:
-                return
-            chain, encounter = self._acked.chain, self._acked.encounter
-            for seq in done:
-                header = self._file(seq).header
-                chain, encounter = link(chain, header), after(encounter, decode_header(header))
-            self._save(VaultState(self._acked.device, through, chain, encounter))
-            for seq in done:
-                self._erase(seq)
-            self._order = self._order[len(done) :]
+            while done and not self._marks[done[-1]].chain:
+                done.pop()  # its header is lost: what lies before it is all that can be noted
+            if done:
+                self._advance(done)
+            self._erase()
 
     def level(self) -> Level:
-        """How full it is."""
+        """How full it is: of what quota and disk together leave to it."""
         with self._mutex:
-            share = self._pending_bytes / self._quota
-        if share >= 1 or self._free() <= 0:
+            room = min(self._quota - self._pending_bytes, self._free() + self._retained_bytes)
+            share = self._pending_bytes / (self._pending_bytes + room) if room > 0 else 1.0
+        if share >= 1:
             return Level.FULL
         if share >= self._config.high_fraction:
             return Level.HIGH
@@ -250,14 +245,17 @@ class Vault:
     def stats(self) -> VaultStats:
         """Figures for health and telemetry."""
         with self._mutex:
+            written = self._written + self._folder.written
             return VaultStats(
                 pending=len(self._order),
                 pending_bytes=self._pending_bytes,
+                retained_bytes=self._retained_bytes,
                 quota_bytes=self._quota,
                 newest=self._newest,
                 acknowledged=self._acked.seq,
-                written_bytes=self._written,
-                appended=self._appended,
+                written_bytes=written,
+                flushes=self._flushes_before + self._disk.flushes,
+                written_per_day=written * DAY_SAMPLES // self._samples if self._samples else 0,
             )
 
     # -- steps
@@ -267,67 +265,58 @@ class Vault:
         return self._config.quota_mib << 20
 
     def _free(self) -> int:
-        return self._disk.free_bytes(self._path) - (self._config.reserve_mib << 20)
+        return self._folder.free_bytes() - (self._config.reserve_mib << 20)
 
     def _make_room(self, size: int) -> None:
+        """Give the oldest acknowledged records' room to a new one.
+
+        Raises:
+            StorageError: ``buffer-full``: that is not enough.
+        """
+        self._trim(max(0, self._quota - self._pending_bytes - size))
+        if (short := size - self._free()) > 0:
+            self._trim(max(0, self._retained_bytes - short))
         if self._pending_bytes + size > self._quota or self._free() < size:
             raise StorageError(
-                f"the buffer {self._path} is full of unacknowledged records",
+                f"the buffer {self._folder.path} is full of unacknowledged records",
                 "restore the connection to the relay, or give the buffer more room",
                 code="buffer-full",
             )
 
-    def _store(self, seq: int, data: bytes, key: bytes) -> None:
-        files = [(KEY_SUFFIX, key)] if key else []
-        files.append((SUFFIX, data))
-        parts = [(self._part(seq, suffix), self._name(seq, suffix)) for suffix, _ in files]
-        try:
-            for (part, _), (_, content) in zip(parts, files, strict=True):
-                self._disk.write(part, content)
-                self._written += blocks(len(content))
-            for part, final in parts:
-                self._disk.rename(part, final)
-            self._disk.flush_folder(self._path)
-            self._written += RENAMES_BYTES
-        except StorageError:
-            self._withdraw(parts)
-            raise
-
-    def _withdraw(self, parts: list[tuple[Path, Path]]) -> None:
-        """Take back what a failed append left, so that it may be tried again."""
-        for part, final in parts:
-            for path in (final, part):
-                try:
-                    self._disk.remove(path)
-                except StorageError as error:
-                    log.warning("cannot withdraw %s: %s", path.name, error)
-
-    def _erase(self, seq: int) -> None:
-        self._written += destroy(self._disk, self._path, seq)
-        self._pending_bytes -= self._sizes.pop(seq, 0)
-
-    def _save(self, state: VaultState) -> None:
+    def _advance(self, done: list[int]) -> None:
+        """Note durably that these are acknowledged; from then on they may be erased."""
+        mark = self._marks[done[-1]]
         state = VaultState(
-            state.device, state.seq, state.chain, state.encounter, self._written, self._appended
+            device=self._acked.device,
+            seq=done[-1],
+            chain=mark.chain,
+            encounter=mark.encounter,
+            appended=self._newest,
+            written_bytes=self._written + self._folder.written,
+            flushes=self._flushes_before + self._disk.flushes,
+            samples=self._samples,
         )
-        part = self._path / (STATE + PART_SUFFIX)
-        self._disk.write(part, encode_state(state))
-        self._disk.rename(part, self._path / STATE)
-        self._disk.flush_folder(self._path)
-        self._written += BLOCK_BYTES + RENAMES_BYTES
+        self._folder.save_state(encode_state(state))
         self._acked = state
+        self._order = self._order[len(done) :]
+        for seq in done:
+            size = self._marks.pop(seq).size
+            self._pending_bytes -= size
+            self._retained_bytes += size
+            self._erasable.append((seq, size))
 
-    def _load(self, seq: int) -> BufferedRecord:
-        return self._file(seq).join(self._disk.read(self._name(seq, KEY_SUFFIX)))
+    def _erase(self) -> None:
+        """Destroy the keys of what is acknowledged, then let go of what is not retained."""
+        while self._erasable:
+            self._folder.destroy_key(self._erasable[0][0])
+            self._retained.append(self._erasable.popleft())
+        self._trim(self._config.retain_mib << 20)
+        self._folder.keep_ballast()
 
-    def _file(self, seq: int) -> RecordFile:
-        data = self._disk.read(self._name(seq, SUFFIX))
-        if data is None:
-            raise IntegrityError(f"record {seq} has vanished from the buffer", code="hole")
-        return parse(data)
-
-    def _name(self, seq: int, suffix: str) -> Path:
-        return self._path / (stem(seq) + suffix)
-
-    def _part(self, seq: int, suffix: str) -> Path:
-        return self._path / (stem(seq) + suffix + PART_SUFFIX)
+    def _trim(self, most: int) -> None:
+        """Remove the oldest acknowledged records until the rest takes at most ``most`` bytes."""
+        while self._retained and self._retained_bytes > most:
+            seq, size = self._retained[0]
+            self._folder.remove_record(seq)
+            self._retained.popleft()
+            self._retained_bytes -= size
