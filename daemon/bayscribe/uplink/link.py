@@ -3,19 +3,16 @@
 import asyncio
 import contextlib
 import logging
-import socket
-import ssl
 import threading
 from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
 
-from websockets.asyncio.client import ClientConnection, connect
-from websockets.exceptions import ConnectionClosed, InvalidHandshake
+from websockets.asyncio.client import ClientConnection
 
 from bayscribe.errors import BayscribeError, IntegrityError, LinkError, StorageError
 from bayscribe.uplink.config import Backoff, UplinkConfig
+from bayscribe.uplink.connection import relay_connection
 from bayscribe.uplink.core import (
     Action,
     Alarm,
@@ -32,8 +29,6 @@ from bayscribe.uplink.outgoing import Outgoing
 from bayscribe.uplink.tls import client_context
 from bayscribe.wire.messages import (
     CLOSE_MALFORMED,
-    MAX_MESSAGE_BYTES,
-    SUBPROTOCOL,
     Command,
     Health,
     Prompt,
@@ -45,14 +40,10 @@ from bayscribe.wire.messages import (
 
 READ_AHEAD = 4
 """Records read from the buffer at a time: bounds memory, not the window."""
-SEND_BUFFER_BYTES = 131_072
-"""Kernel's send buffer: kept small so that a ping is not queued behind megabytes."""
 OUTCOMES_KEPT = 256
 """Prompt outcomes kept while the link is down; a bay has a handful in an encounter."""
 
 log = logging.getLogger("bayscribe.uplink")
-_frames_log = logging.getLogger("bayscribe.uplink.websockets")
-_frames_log.setLevel(logging.WARNING)  # its debug output would show what the frames carry
 
 
 def _ignore(_: object) -> None:
@@ -91,26 +82,6 @@ class LinkStatus:
     connections: int
     failures: int
     last_problem: str
-
-
-class _RelayConnection(ClientConnection):
-    """Remembers what broke it: a TLS alert during the WebSocket handshake is lost otherwise."""
-
-    broken_by: Exception | None = None
-    _up = False
-
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        super().connection_made(transport)
-        self._up = True
-
-    def drop(self) -> None:
-        """Let go of the socket at once, however far the connection came."""
-        if self._up:
-            self.transport.abort()
-
-    def connection_lost(self, exc: Exception | None) -> None:
-        self.broken_by = exc
-        super().connection_lost(exc)
 
 
 class Uplink:
@@ -245,49 +216,8 @@ class Uplink:
         Raises:
             LinkError: it could not be made, was refused, or broke.
         """
-        made: list[_RelayConnection] = []
-
-        def make(*arguments: Any, **options: Any) -> _RelayConnection:  # noqa: ANN401 - passed on
-            made.append(_RelayConnection(*arguments, **options))
-            return made[-1]
-
-        try:
-            async with connect(
-                self._config.url,
-                create_connection=make,  # type: ignore[arg-type]  # it may be any callable
-                ssl=self._tls,
-                server_hostname=self._config.server_name,
-                subprotocols=[SUBPROTOCOL],  # type: ignore[list-item]  # a NewType of str
-                compression=None,
-                proxy=None,
-                max_size=MAX_MESSAGE_BYTES,
-                open_timeout=self._config.connect_s,
-                ping_interval=self._config.heartbeat_s,
-                ping_timeout=self._config.heartbeat_s,
-                close_timeout=self._config.heartbeat_s,
-                user_agent_header=None,
-                logger=_frames_log,
-            ) as websocket:
-                if websocket.subprotocol != SUBPROTOCOL:
-                    raise LinkError("the server is no relay of ours", code="subprotocol")
-                _keep_send_buffer_small(websocket)
-                await self._converse(websocket, wake)
-        except ConnectionClosed as closed:
-            raise _explain(closed) from None
-        except ssl.SSLError as error:
-            raise _explain_tls(error) from None
-        except InvalidHandshake as error:
-            broken_by = made[-1].broken_by if made else None
-            if isinstance(broken_by, ssl.SSLError):
-                raise _explain_tls(broken_by) from None
-            raise LinkError(f"no WebSocket at the relay: {error}", code="handshake") from None
-        except (OSError, TimeoutError) as error:
-            reason = getattr(error, "strerror", None) or type(error).__name__
-            raise LinkError(f"the relay cannot be reached: {reason}", code="unreachable") from None
-        finally:
-            for connection in made:
-                connection.drop()
-            await asyncio.sleep(0)  # lets the loop close what was dropped, also when cancelled
+        async with relay_connection(self._config, self._tls) as websocket:
+            await self._converse(websocket, wake)
 
     async def _converse(self, websocket: ClientConnection, wake: asyncio.Event) -> None:
         sender = asyncio.create_task(self._send_side(websocket, wake))
@@ -390,39 +320,3 @@ class Uplink:
                     self._callbacks.on_alarm(None)
                 case Deliver(message):
                     self._callbacks.on_message(message)
-
-
-def _keep_send_buffer_small(websocket: ClientConnection) -> None:
-    handle = websocket.transport.get_extra_info("socket")
-    with contextlib.suppress(OSError):
-        handle.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SEND_BUFFER_BYTES)
-        handle.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-
-
-def _explain(closed: ConnectionClosed) -> LinkError:
-    if isinstance(closed.__cause__, ssl.SSLError):
-        return _explain_tls(closed.__cause__)
-    if closed.rcvd is not None:
-        return LinkError(
-            f"the relay ended the connection: {closed.rcvd.code} {closed.rcvd.reason}".strip(),
-            code="closed",
-        )
-    return LinkError("the connection broke", code="broken")
-
-
-def _explain_tls(error: ssl.SSLError) -> LinkError:
-    """Why TLS failed, and on which side the cause lies."""
-    if isinstance(error, ssl.SSLCertVerificationError):
-        return LinkError(
-            f"the relay's certificate is refused: {error.verify_message}",
-            "check the relay's certificate, uplink.relay_ca and this unit's clock",
-            code="relay-certificate",
-        )
-    reason = (error.reason or "failed").replace("_", " ").lower()
-    if "alert" in reason:
-        return LinkError(
-            f"the relay refuses this unit: {reason}",
-            "check that this unit's certificate is current and not revoked",
-            code="certificate-refused",
-        )
-    return LinkError(f"TLS: {reason}", code="tls")
