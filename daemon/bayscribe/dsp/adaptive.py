@@ -4,14 +4,16 @@ The beam runs :data:`LOOKAHEAD` samples behind localization, so that when a talk
 is found, the beam can turn to him before his first syllable.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
+from bayscribe.dsp.adapted import AdaptedSets
 from bayscribe.dsp.beam import FADE
 from bayscribe.dsp.geometry import Floats, bearing_difference
 from bayscribe.dsp.localize import SPAN_BLOCKS
+from bayscribe.dsp.noise import NoiseShape
 from bayscribe.dsp.spectra import BLOCK
 from bayscribe.dsp.track import LAG_BLOCKS
-from bayscribe.dsp.weights import SteeringGrid, WeightSet, delay_and_sum
+from bayscribe.dsp.weights import WeightSet, delay_and_sum
 from bayscribe.stream import SpeechFrame, Track, TrackFrame
 from bayscribe.units import SAMPLE_RATE, SampleIndex
 
@@ -43,11 +45,21 @@ class BeamSteerer:
     Args:
         mics: float64 (M, 3), metres, profile order.
         sample_rate: Hz.
+        noise: gives the noise field that was learnt up to a sample, as
+            :meth:`bayscribe.dsp.localize.Localizer.noise` does. Without it, or before
+            there is one, the field is taken to be diffuse.
     """
 
-    def __init__(self, mics: Floats, sample_rate: int = SAMPLE_RATE) -> None:
+    def __init__(
+        self,
+        mics: Floats,
+        sample_rate: int = SAMPLE_RATE,
+        noise: Callable[[SampleIndex], NoiseShape | None] | None = None,
+    ) -> None:
         self._mics = mics
-        self._grid = SteeringGrid(mics, sample_rate=sample_rate)
+        self._sets = AdaptedSets(mics, sample_rate)
+        self._noise = noise
+        self._adapted: NoiseShape | None = None
         self._active: tuple[bool, ...] | None = None
         self._azimuth: float | None = None
         self._elevation = LOOK_ELEVATION_DEG
@@ -66,7 +78,7 @@ class BeamSteerer:
     def push(
         self,
         frames: Sequence[TrackFrame],
-        speech: Sequence[SpeechFrame] = (),  # noqa: ARG002 - for noise-adaptive sets
+        speech: Sequence[SpeechFrame] = (),  # noqa: ARG002 - tracks say it sooner and as well
     ) -> list[tuple[SampleIndex, WeightSet]]:
         """Take in decided frames; the changes of weights that follow, in order.
 
@@ -74,12 +86,20 @@ class BeamSteerer:
         """
         changes = []
         for frame in frames:
+            self._adapt(frame.at)
             chosen = self._choose(frame)
             if chosen.sha256 != self._set.sha256:
                 self._set = chosen
                 at = max(0, frame.at - BLOCK - FADE // 2)
                 changes.append((SampleIndex(at), chosen))
         return changes
+
+    def _adapt(self, at: SampleIndex) -> None:
+        """Take up a newly stated noise field; at most one for each Localizer.SHAPE_BLOCKS."""
+        shape = self._noise(at) if self._noise is not None else None
+        if shape is not None and shape is not self._adapted:
+            self._adapted = shape
+            self._sets.hear(shape)
 
     def _choose(self, frame: TrackFrame) -> WeightSet:
         target = self._target(frame.tracks)
@@ -93,7 +113,7 @@ class BeamSteerer:
             self._elevation = target.elevation_deg
         if self._azimuth is None:
             return self._wide()
-        return self._grid.at(self._azimuth, self._elevation, self._active)
+        return self._sets.at(self._azimuth, self._elevation, self._active)
 
     def _target(self, tracks: Sequence[Track]) -> Track | None:
         if not tracks:

@@ -28,7 +28,7 @@ from bayscribe.dsp.geometry import (
     steering_vectors,
     unit_vectors,
 )
-from bayscribe.dsp.noise import Covariance, NoiseField
+from bayscribe.dsp.noise import Covariance, NoiseField, NoiseShape
 from bayscribe.dsp.spectra import WINDOW, BlockSpectra, Spectra
 from bayscribe.dsp.track import TalkerTracker
 from bayscribe.stream import Pcm, TrackFrame
@@ -60,6 +60,10 @@ TONE_AROUND = 12
 TONE_WIDTH = 3
 """Bins to either side: those that a tone is compared with, and those that it spreads into."""
 
+SHAPE_BLOCKS = 50
+"""Blocks from one statement of the noise field to the next: the beam adapts every 5 s."""
+
+_SHAPES_KEPT = 12
 _LEAST_SHARE = 1e-3
 _Features = NDArray[np.float32]
 
@@ -138,6 +142,12 @@ class DirectionEvidence:
         if self._age % RENEW_BLOCKS == 0:
             self._renew()
 
+    def shape(self) -> NoiseShape:
+        """The noise field as it has been learnt."""
+        active = np.zeros(len(self._mics), bool)
+        active[self._active] = True
+        return NoiseShape(self._frequencies, self._field.covariance, active)
+
     def ratio(self, covariance: Covariance) -> tuple[_Features, _Features]:
         """Log-likelihood ratio (azimuths,) per snapshot, summed over bins.
 
@@ -197,12 +207,21 @@ class Localizer:
         self._span: deque[tuple[SampleIndex, Covariance]] = deque()
         self._centre = 0
         self._undecided: deque[Covariance] = deque()
+        self._shapes: deque[tuple[SampleIndex, NoiseShape]] = deque(maxlen=_SHAPES_KEPT)
+        self._decisions = 0
 
     def use(self, active: NDArray[np.bool_]) -> None:
         """Leave out dead or stuck microphones: bool (M,). The noise field is learnt anew."""
         self._evidence.use(active)
         self._span.clear()
         self._centre = 0
+
+    def noise(self, at: SampleIndex) -> NoiseShape | None:
+        """The newest noise field that was learnt from blocks up to ``at``, if there is one.
+
+        It is stated every SHAPE_BLOCKS blocks and kept for a minute.
+        """
+        return next((shape for end, shape in reversed(self._shapes) if end <= at), None)
 
     def push(self, first: SampleIndex, pcm: Pcm) -> list[TrackFrame]:
         """Add frames of all microphones, int16 (n, M); the frames that are now decided.
@@ -244,6 +263,9 @@ class Localizer:
         return self._decided(self._tracker.push(end, *self._evidence.ratio(mean)))
 
     def _decided(self, decisions: list[tuple[TrackFrame, float]]) -> list[TrackFrame]:
-        for _, silence in decisions:
+        for frame, silence in decisions:
             self._evidence.learn(self._undecided.popleft(), silence)
+            self._decisions += 1
+            if self._decisions % SHAPE_BLOCKS == 0:
+                self._shapes.append((frame.at, self._evidence.shape()))
         return [frame for frame, _ in decisions]

@@ -1,5 +1,7 @@
 """The noise field of the bay: the covariance between microphones when nobody talks."""
 
+from dataclasses import dataclass
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -14,6 +16,21 @@ _PRIOR_BLOCKS = 6.0
 _MEMORY_BLOCKS = 400.0
 _LOADING = 0.003
 _MOST_WEIGHT = 2.0
+
+
+@dataclass(frozen=True, slots=True)
+class NoiseShape:
+    """The noise field as it was learnt up to some sample.
+
+    Attributes:
+        frequencies: float64 (bins,), Hz, evenly spaced.
+        covariance: complex64 (bins, m, m) between the microphones in use.
+        active: bool (M,), which those are.
+    """
+
+    frequencies: NDArray[np.float64]
+    covariance: Covariance
+    active: NDArray[np.bool_]
 
 
 class NoiseField:
