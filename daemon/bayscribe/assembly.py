@@ -100,10 +100,11 @@ class Assembly:
             self._voiceprints,
             self._primary,
         )
+        localizer = Localizer(self._geometry)
         stages = Stages(
             ChannelCheck(self._geometry),
-            Localizer(self._geometry),
-            BeamSteerer(self._geometry),
+            localizer,
+            BeamSteerer(self._geometry, noise=localizer.noise),
             speech,
             SegmentCutter(),
         )

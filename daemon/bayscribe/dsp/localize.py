@@ -211,7 +211,10 @@ class Localizer:
         self._decisions = 0
 
     def use(self, active: NDArray[np.bool_]) -> None:
-        """Leave out dead or stuck microphones: bool (M,). The noise field is learnt anew."""
+        """Leave out dead or stuck microphones: bool (M,).
+
+        The noise field is learnt anew, and the few blocks not yet decided are not stated.
+        """
         self._evidence.use(active)
         self._span.clear()
         self._centre = 0
