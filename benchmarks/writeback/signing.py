@@ -1,5 +1,6 @@
 """The harness's end of the signer process: sign, lose it to ``kill -9``, sign again."""
 
+import contextlib
 import os
 import subprocess
 import sys
@@ -43,6 +44,9 @@ class Signer:
         with self._lock:
             self._process.kill()
             self._process.wait()
+            with contextlib.suppress(BrokenPipeError):
+                if self._process.stdin is not None:
+                    self._process.stdin.close()
             self.kills += 1
         self._reader.join()
         with self._lock:
@@ -61,9 +65,11 @@ class Signer:
             raise RuntimeError(f"{len(self._pending)} notes were not signed; see {self._log}")
 
     def _write(self, note: SignedNote) -> None:
-        if self._process.stdin is not None:
-            self._process.stdin.write(note.body + b"\n")
-            self._process.stdin.flush()
+        # A process just killed takes nothing; its successor is given what is pending.
+        with contextlib.suppress(BrokenPipeError):
+            if self._process.stdin is not None and not self._process.stdin.closed:
+                self._process.stdin.write(note.body + b"\n")
+                self._process.stdin.flush()
 
     def _start(self) -> "subprocess.Popen[bytes]":
         paths = os.pathsep.join(str(ROOT / part) for part in ("", "daemon", "relay", "tests"))

@@ -1,0 +1,16 @@
+"""The exactly-once promise under faults and kills, in short; ``./run soak`` is the long run."""
+
+from pathlib import Path
+
+from benchmarks.writeback.exactly_once import Plan, run
+
+
+def test_every_signed_note_is_in_the_chart_once_or_a_dead_letter_with_an_alert(
+    tmp_path: Path,
+) -> None:
+    outcome = run(Plan(notes=60, kills=6, rate=8.0, ack_timeout_s=1.0), tmp_path)
+    assert not outcome.verdict.faults, outcome.verdict.line()
+    assert outcome.verdict.verified + outcome.verdict.dead == 60
+    assert outcome.verdict.dead >= 1  # the note that the EMR never takes
+    assert min(outcome.kills.values()) >= 1
+    assert sum(outcome.injected.values()) >= 10
