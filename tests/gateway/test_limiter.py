@@ -58,6 +58,7 @@ def test_after_a_pause_nobody_comes_back_early_nor_all_at_once() -> None:
     async def run() -> list[float]:
         limit = RateLimiter(0)
         limit.turned_away(0.05)
+        limit.turned_away(0.05)
         began = time.monotonic()
 
         async def one() -> float:
@@ -68,4 +69,17 @@ def test_after_a_pause_nobody_comes_back_early_nor_all_at_once() -> None:
 
     times = asyncio.run(run())
     assert times[0] >= 0.05
-    assert times[-1] - times[0] > 0.1
+    assert times[-1] - times[0] > 0.05
+
+
+def test_one_refusal_among_answers_stops_nobody_else() -> None:
+    async def run() -> float:
+        limit = RateLimiter(0)
+        for _ in range(3):
+            limit.turned_away(60.0)
+            limit.answered()
+        began = time.monotonic()
+        await asyncio.wait_for(limit.admit(), 10)
+        return time.monotonic() - began
+
+    assert asyncio.run(run()) < 10

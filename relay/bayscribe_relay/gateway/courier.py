@@ -166,6 +166,7 @@ class Courier:
     async def _carry_to_end(self, job: Job) -> None:
         site = self._sites[job.site]
         throttled_since: float | None = None
+        throttles = 0
         while True:
             outcome = await self._attempt(job, site)
             if isinstance(outcome, Verified):
@@ -173,12 +174,13 @@ class Courier:
             if isinstance(outcome, Refused):
                 return await self._refused(job, outcome)
             if not outcome.throttled:
-                throttled_since = None
+                throttled_since, throttles = None, 0
             else:
                 throttled_since = throttled_since or time.monotonic()
                 if time.monotonic() - throttled_since < site.config.throttle_patience_s:
                     self._say(Progress(job.key, "waiting", str(outcome)))
-                    await asyncio.sleep(_pause(job.failures, outcome.wait_s))
+                    throttles += 1
+                    await asyncio.sleep(_pause(throttles, outcome.wait_s))
                     continue
             if not await self._failed(job, site, outcome):
                 return None
@@ -266,7 +268,7 @@ class Courier:
 
 
 def _pause(failures: int, asked_s: float | None) -> float:
-    """Seconds to the next try: full jitter; what the EMR asks is waited for by its limiter."""
+    """Seconds to the next try: full jitter, on top of what the EMR asked for."""
     if asked_s is not None:
-        return 0.0
+        return asked_s + random.uniform(0, BACKOFF_BASE_S)
     return random.uniform(0, min(BACKOFF_MAX_S, BACKOFF_BASE_S * 2 ** min(failures, 10)))

@@ -43,6 +43,10 @@ def retry_after(value: str | None, date: str | None = None) -> float | None:
     return min(max(until - now, 0.0), WAIT_MAX_S)
 
 
+ROW: Final = 2
+"""Refusals in a row after which everybody waits."""
+
+
 class RateLimiter:
     """Admits requests to one EMR.
 
@@ -56,6 +60,7 @@ class RateLimiter:
         self._arrival = 0.0
         self._closed_until = 0.0
         self._waiting = 0
+        self._refused_in_a_row = 0
 
     async def admit(self) -> None:
         """Wait for this request's turn."""
@@ -72,6 +77,16 @@ class RateLimiter:
         finally:
             self._waiting -= 1
 
+    def answered(self) -> None:
+        """The EMR took a request."""
+        self._refused_in_a_row = 0
+
     def turned_away(self, wait_s: float) -> None:
-        """The EMR said 429 or 503: nobody asks again before then."""
-        self._closed_until = max(self._closed_until, time.monotonic() + wait_s)
+        """The EMR said 429 or 503: the one who asked waits; from the second in a row, all do.
+
+        One refusal among answers is that request's bad luck. Two without an answer
+        between them are an EMR that is full.
+        """
+        self._refused_in_a_row += 1
+        if self._refused_in_a_row >= ROW:
+            self._closed_until = max(self._closed_until, time.monotonic() + wait_s)

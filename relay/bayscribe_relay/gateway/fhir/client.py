@@ -163,10 +163,10 @@ class FhirClient:
 
     def _throttled(self, response: aiohttp.ClientResponse) -> None:
         if response.status not in _THROTTLED:
+            self._limiter.answered()
             return
         asked = retry_after(response.headers.get("Retry-After"), response.headers.get("Date"))
-        if asked is not None:
-            self._limiter.turned_away(asked)
+        self._limiter.turned_away(DEFAULT_WAIT_S if asked is None else asked)
         raise TryAgain(f"the EMR is overloaded ({response.status})", wait_s=asked, throttled=True)
 
     def turned_away(self) -> None:
