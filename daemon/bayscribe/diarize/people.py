@@ -1,8 +1,12 @@
 """Who is in the room: anchors of known voices, voices found on the way, and their places.
 
-Each person has a centroid of embeddings and a memory of the azimuths spoken from. A
-known voice's anchor is frozen; its centroid is the anchor and what was heard since,
-never further from the anchor than a fixed angle, so that it cannot become somebody else.
+All windows of the last minutes are clustered anew every second or so: average-linkage
+clusters beside the known voices start an expectation-maximisation over a mixture on the
+sphere whose talkers persist from window to window (cf. F. Landini et al., "Bayesian HMM
+clustering of x-vector sequences (VBx)", Computer Speech & Language 71, 2022) and speak
+from places. A known voice's anchor is frozen; what was heard moves it by a bounded angle
+only, so that it cannot become somebody else. Clusters take over the identity of the
+person who owned most of their windows before.
 """
 
 import logging
@@ -11,17 +15,17 @@ from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.optimize import linear_sum_assignment
 
 from bayscribe.diarize.config import DiarizeConfig
 from bayscribe.diarize.enrol import Voiceprint
 from bayscribe.diarize.interpreter import Floats
-
-CELLS = 72
-"""Azimuth cells of 5 degrees."""
+from bayscribe.diarize.mixture import CELLS, Mixture, Places, Values, unit
 
 LOG = logging.getLogger("bayscribe.diarize")
 
-Places = NDArray[np.float64]
+_NOBODY = -1
+_MEAN_PRIOR = 10.0
 
 
 @dataclass(slots=True)
@@ -31,18 +35,20 @@ class Person:
     Attributes:
         label: enrolled, or ``unknown-N``.
         anchor: float32 (192,), the enrolled voice, or None.
-        heard: float64 (192,), sum of the embeddings that were given to this person.
+        heard: float64 (192,), sum of embeddings older than what is clustered anew.
         weight: how many embeddings that is.
-        places: float64 (CELLS,), how much speech came from where; it fades.
-        last: frame in which this person was last heard.
+        stayed: float64 (CELLS,), the places of those windows.
+        voice: float64 (192,), centred unit vector: the voice as it is known now.
+        places: float64 (CELLS,), density of places against anywhere.
     """
 
     label: str
     anchor: Floats | None
-    heard: NDArray[np.float64]
+    heard: Values
     weight: float = 0.0
-    places: Places = field(default_factory=lambda: np.zeros(CELLS))
-    last: int = 0
+    stayed: Places = field(default_factory=lambda: np.zeros(CELLS))
+    voice: Values = field(default_factory=lambda: np.zeros(0))
+    places: Places = field(default_factory=lambda: np.ones(CELLS))
 
 
 class People:
@@ -58,90 +64,140 @@ class People:
         self._named = 0
         self.known = len(voices)
         self.persons = [Person(v.label, v.anchor, np.zeros(len(v.anchor))) for v in voices]
+        self._windows: list[Floats] = []
+        self._places: list[Places] = []
+        self._owner: list[int] = []
+        self._sum: Values | None = None
+        self._count = 0
+        self._centre()
 
     def __len__(self) -> int:
         return len(self.persons)
 
-    def centroid(self, person: Person) -> Floats:
-        """The adapted voice, float32 (192,), of length one."""
-        mean = person.heard
-        if person.anchor is not None:
-            mean = self._config.anchor_weight * person.anchor + person.heard
-        unit = mean / max(float(np.linalg.norm(mean)), 1e-9)
-        if person.anchor is not None:
-            unit = _within(unit, person.anchor, self._config.widest_drift_deg)
-        result: Floats = unit.astype(np.float32)
-        return result
+    @property
+    def mean(self) -> Values:
+        """What all embeddings here have in common: the room and its noise."""
+        if self._sum is None:
+            return np.zeros(1)
+        return np.asarray(self._sum / (self._count + _MEAN_PRIOR))
 
-    def likeness(self, embeddings: Floats) -> NDArray[np.float64]:
+    def likeness(self, embeddings: Floats) -> Values:
         """Cosines (n, persons) of embeddings float32 (n, 192) to every person."""
         if not self.persons:
             return np.zeros((len(embeddings), 0))
-        centroids = np.stack([self.centroid(person) for person in self.persons])
-        cosines: NDArray[np.float64] = (embeddings @ centroids.T).astype(np.float64)
-        return cosines
+        voices = np.stack([person.voice for person in self.persons])
+        return np.asarray(unit(embeddings - self.mean) @ voices.T)
 
-    def place_ratio(self, seen: Places) -> NDArray[np.float64]:
-        """Log-likelihood ratio (n, persons) of places against anywhere.
+    def place_ratio(self, seen: Places) -> Values:
+        """Log-likelihood ratio (n, persons) of places (n, CELLS) against anywhere."""
+        if not self.persons:
+            return np.zeros((len(seen), 0))
+        return np.asarray(seen @ np.log(np.stack([p.places for p in self.persons])).T)
 
-        Args:
-            seen: float64 (n, CELLS): share of the frame's speech per cell; rows may be zero.
-        """
-        ratios = np.zeros((len(seen), len(self.persons)))
-        mass = seen.sum(axis=1)
-        for k, person in enumerate(self.persons):
-            total = person.places.sum()
-            trust = total / (total + self._config.place_prior_frames)
-            density = CELLS * _smoothed(person.places) / max(total, 1e-9)
-            mixed = (1 - trust) + trust * np.maximum(density, self._config.least_place)
-            ratios[:, k] = np.where(mass > 0, seen @ np.log(mixed), 0.0)
-        return ratios
+    def hear(self, embedding: Floats, places: Places) -> None:
+        """Take in a window of speech, float32 (192,), and where it came from, (CELLS,)."""
+        self._sum = embedding.astype(np.float64) + (0.0 if self._sum is None else self._sum)
+        self._count += 1
+        self._windows.append(embedding)
+        self._places.append(places)
+        self._owner.append(_NOBODY)
+        if len(self._windows) > self._config.memory_windows:
+            self._retire()
 
-    def learn(
-        self, person: Person, embeddings: Floats, weights: NDArray[np.float64], seen: Places
-    ) -> None:
-        """Let a decided turn into a person's voice and places."""
-        person.places *= self._config.place_keep ** len(seen)
-        person.places += seen.sum(axis=0)
-        if not len(embeddings):
+    def _retire(self) -> None:
+        """Sum up the oldest window with its owner, and forget it."""
+        embedding = self._windows.pop(0)
+        places = self._places.pop(0)
+        owner = self._owner.pop(0)
+        if owner == _NOBODY:
             return
-        person.heard += weights @ embeddings.astype(np.float64)
-        person.weight += float(weights.sum())
-        most = self._config.memory_windows
-        if person.weight > most:
-            person.heard *= most / person.weight
-            person.weight = most
+        person = self.persons[owner]
+        person.heard += embedding
+        person.weight += 1
+        person.stayed += places
 
-    def add(self, embedding: NDArray[np.float64], frame: int) -> Person | None:
-        """A new unknown person, or None when there are as many as may be."""
-        unknown = len(self.persons) - self.known
-        if unknown >= self._config.most_unknown:
-            LOG.debug("no further person", extra={"frame": frame, "limit": unknown})
+    def recluster(self, at: int) -> None:
+        """Cluster what was heard, anew; ``at`` is the sample, for the log."""
+        self._centre()
+        if len(self._windows) < max(self._config.least_windows, 2):
+            return
+        mixture = Mixture(self._config, unit(np.stack(self._windows) - self.mean))
+        seeds = [person.voice for person in self.persons[: self.known]]
+        weights = [self._config.anchor_weight + p.weight for p in self.persons[: self.known]]
+        mixture.start(np.array(seeds), np.array(weights))
+        mixture.fit(np.stack(self._places))
+        self._identify(mixture, at)
+
+    def _centre(self) -> None:
+        """Every person's long-term voice against the mean of all, drift bounded."""
+        for person in self.persons:
+            if person.anchor is not None:
+                anchor = unit(person.anchor - self.mean)
+                total = self._config.anchor_weight * anchor + (
+                    person.heard - person.weight * self.mean
+                )
+                person.voice = within(unit(total), anchor, self._config.widest_drift_deg)
+
+    def _identify(self, mixture: Mixture, at: int) -> None:
+        """Give each cluster to a person, by the windows that both own, or to a new one."""
+        owners = np.array(self._owner)
+        shares = mixture.shares
+        hard = shares.argmax(axis=1)
+        who = dict(enumerate(range(self.known)))
+        free = list(range(self.known, shares.shape[1]))
+        older = list(range(self.known, len(self.persons)))
+        common = np.array([[((hard == c) & (owners == p)).sum() for p in older] for c in free])
+        if common.size:
+            for row, column in zip(*linear_sum_assignment(-common), strict=True):
+                if common[row, column] > 0:
+                    who[free[row]] = older[column]
+        for cluster in free:
+            if cluster not in who:
+                found = self._found(mixture.voices[cluster], at)
+                if found is not None:
+                    who[cluster] = found
+        self._owner = [who.get(int(cluster), _NOBODY) for cluster in hard]
+        for cluster, number in who.items():
+            person = self.persons[number]
+            person.voice, person.places = mixture.voices[cluster], mixture.places[cluster]
+            if person.anchor is not None:
+                anchor = unit(person.anchor - self.mean)
+                person.voice = within(person.voice, anchor, self._config.widest_drift_deg)
+        self._fade(set(who.values()), at)
+
+    def _found(self, voice: Values, at: int) -> int | None:
+        """A new unknown person, or the one who is most alike when there are enough."""
+        if len(self.persons) - self.known >= self._config.most_unknown:
+            LOG.debug("no further person", extra={"at": at})
             return None
         self._named += 1
-        person = Person(f"unknown-{self._named}", None, np.array(embedding, np.float64))
-        person.weight, person.last = 1.0, frame
-        self.persons.append(person)
-        LOG.debug("new person", extra={"label": person.label, "frame": frame})
-        return person
+        label = f"unknown-{self._named}"
+        self.persons.append(Person(label, None, np.zeros(len(voice)), voice=voice))
+        LOG.debug("new person", extra={"at": at, "label": label})
+        return len(self.persons) - 1
+
+    def _fade(self, present: set[int], at: int) -> None:
+        """Unknown persons whose windows all went to others are not candidates any more."""
+        for number in range(self.known, len(self.persons)):
+            person = self.persons[number]
+            if number not in present and person.weight == 0 and person.voice.any():
+                LOG.debug("person merged", extra={"at": at, "label": person.label})
+                person.voice = np.zeros_like(person.voice)
+                person.places = np.ones(CELLS)
+
+    def candidates(self) -> NDArray[np.bool_]:
+        """(persons,): whether each may be who speaks now."""
+        return np.array([person.voice.any() for person in self.persons], np.bool_)
 
 
-def _within(unit: NDArray[np.float64], anchor: Floats, widest_deg: float) -> NDArray[np.float64]:
-    """The direction nearest to ``unit`` that is within an angle of the anchor."""
-    cosine = float(unit @ anchor)
-    if cosine >= np.cos(np.radians(widest_deg)):
-        return unit
-    across = unit - cosine * anchor
-    across /= max(float(np.linalg.norm(across)), 1e-9)
+def within(voice: Values, anchor: Values, widest_deg: float) -> Values:
+    """The unit vector nearest to ``voice`` that is within an angle of the anchor."""
+    cosine = float(voice @ anchor)
     angle = np.radians(widest_deg)
-    turned: NDArray[np.float64] = np.cos(angle) * anchor + np.sin(angle) * across
-    return turned
-
-
-def _smoothed(places: Places) -> Places:
-    """Places blurred by about 10 degrees: tracks are not exact and people sway."""
-    kernel = np.exp(-0.5 * (np.arange(-6, 7) * 360.0 / CELLS / 10.0) ** 2)
-    kernel /= kernel.sum()
-    return np.asarray(
-        sum(w * np.roll(places, shift) for w, shift in zip(kernel, range(-6, 7), strict=True))
-    )
+    if cosine >= np.cos(angle):
+        return voice
+    across = voice - cosine * anchor
+    length = float(np.linalg.norm(across))
+    if length < 1e-9:
+        return anchor
+    return np.asarray(np.cos(angle) * anchor + np.sin(angle) * across / length)

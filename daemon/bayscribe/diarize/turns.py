@@ -2,11 +2,13 @@
 
 Every 100 ms the likeliest sequence of talkers since the last emitted turn is decoded
 anew with what is known by now. A turn that ends :data:`AHEAD` frames before the beam's
-end is final: it is emitted, and teaches the person's voice and places.
+end is final and is emitted. When the voices are clustered anew, turns of the last
+seconds whose talker turns out to be somebody else are revised.
 """
 
 import logging
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,7 +17,8 @@ from bayscribe.diarize.config import DiarizeConfig
 from bayscribe.diarize.decode import PAUSE, decode, transitions
 from bayscribe.diarize.enrol import Voiceprint
 from bayscribe.diarize.evidence import FRAME, Evidence
-from bayscribe.diarize.people import CELLS, People, Person, Places
+from bayscribe.diarize.mixture import CELLS, Places, Values
+from bayscribe.diarize.people import People
 from bayscribe.diarize.speech import VoiceActivity
 from bayscribe.diarize.voice import VoiceEncoder
 from bayscribe.stream import Analysis, Pcm, TrackFrame, Turn
@@ -27,9 +30,10 @@ AHEAD = 7
 ROLE_AFTER_S = 10.0
 """Talk time from which the one who talks most counts as the one who leads."""
 
-LOG = logging.getLogger("bayscribe.diarize")
+WAIT_S = 3.0
+"""How long speech waits for the first voice to be found when no voice is known."""
 
-Scores = NDArray[np.float64]
+LOG = logging.getLogger("bayscribe.diarize")
 
 
 class SpeakerTurns:
@@ -55,12 +59,15 @@ class SpeakerTurns:
         self._evidence = Evidence(activity, encoder)
         self.people = People(voices, self._config)
         self._primary = primary
+        if primary is None:
+            LOG.info("no primary voice is named: who talks most is taken to lead")
         self._talked: dict[str, int] = {}
+        self._recent: list[Turn] = []
         self._next_id = 1
         self._begun = False
         self._done = 0
         self._before: int | None = None
-        self._looked = 0
+        self._unheard = 0.0
 
     def push(
         self,
@@ -75,9 +82,10 @@ class SpeakerTurns:
             turns += self._close()
             self._restart(first)
         speech = self._evidence.push(first, beam, tracks)
-        while self._looked < self._evidence.frames:
-            self._looked += 1
-            turns += self._decide(self._looked, AHEAD)
+        while self._evidence.pending:
+            self._hear(self._evidence.advance())
+            turns += self._recluster()
+            turns += self._decide(self._evidence.frames, AHEAD)
         return Analysis(tuple(speech), tuple(turns))
 
     def flush(self) -> Analysis:
@@ -89,110 +97,135 @@ class SpeakerTurns:
     def _restart(self, first: SampleIndex) -> None:
         self._evidence.restart(first)
         self._begun = True
-        self._done = self._looked = 0
+        self._done = 0
         self._before = None
+        self._recent.clear()
 
     def _close(self) -> list[Turn]:
-        return self._decide(self._looked, 0) if self._begun else []
+        return self._decide(self._evidence.frames, 0) if self._begun else []
+
+    def _hear(self, windows: list[int]) -> None:
+        """Remember the voice of each new window in which somebody speaks."""
+        for number in windows:
+            frame = self._evidence.frame_of(number)
+            around = (max(frame - 2, 0), min(frame + 3, self._evidence.frames))
+            chance = 1 / (1 + np.exp(-self._speech(*around).mean()))
+            if chance >= self._config.least_speech:
+                embedding = self._evidence.embeddings(np.array([number]))[0]
+                self.people.hear(embedding, self._evidence.places(*around).mean(axis=0))
+                self._unheard += 0.25
+
+    def _recluster(self) -> list[Turn]:
+        if self._unheard < self._config.recluster_s:
+            return []
+        self._unheard = 0.0
+        self.people.recluster(self._evidence.origin + self._evidence.frames * FRAME)
+        return self._revise()
 
     def _decide(self, until: int, ahead: int) -> list[Turn]:
         """Decode frames up to ``until`` and emit the turns that are final."""
         turns: list[Turn] = []
+        longest = int(self._config.longest_turn_s * SAMPLE_RATE / FRAME)
         while self._done < until - ahead:
+            final = until - ahead - self._done
+            if ahead and not len(self.people) and final * FRAME < WAIT_S * SAMPLE_RATE:
+                break
             scores = self._scores(self._done, until)
             path = decode(scores, transitions(scores.shape[1] - 1, self._config), self._before)
             length = _run(path)
-            longest = int(self._config.longest_turn_s * SAMPLE_RATE / FRAME)
-            if length > until - ahead - self._done:
-                if path[0] == PAUSE:
-                    length = until - ahead - self._done
-                elif ahead and until - ahead - self._done < longest:
+            if length > final:
+                if path[0] != PAUSE and ahead and final < longest:
                     break
-                else:
-                    length = min(length, until - ahead - self._done)
-            length = min(length, longest)
-            turns += self._commit(scores[:length], int(path[0]))
+                length = final
+            turns += self._commit(scores[: min(length, longest)], int(path[0]))
         return turns
 
-    def _scores(self, begin: int, end: int) -> Scores:
-        """Log-likelihood ratios (frames, 1 + persons + 1) against the pause."""
-        config, evidence = self._config, self._evidence
-        odds = evidence.activity(begin, end)
-        speech = config.speech_bias + odds @ np.array([config.speech_vad, config.speech_track])
-        numbers = evidence.window_of(begin, end)
-        unique, back = np.unique(numbers, return_inverse=True)
-        likeness = self.people.likeness(evidence.embeddings(unique))[back]
-        voice = config.voice_gain * (likeness - config.stranger_cosine)
-        place = config.place_gain * self.people.place_ratio(evidence.places(begin, end))
-        nothing = np.zeros((end - begin, 1))
-        return np.concatenate([nothing, speech[:, None] + voice + place, speech[:, None]], axis=1)
+    def _speech(self, begin: int, end: int) -> Values:
+        """Log-odds of speech (frames,)."""
+        config = self._config
+        weights = np.array([config.speech_level, config.speech_vad, config.speech_track])
+        return np.asarray(config.speech_bias + self._evidence.features(begin, end) @ weights)
 
-    def _commit(self, scores: Scores, state: int) -> list[Turn]:
-        """Emit the frames from the last emitted one on as one turn, and learn from it."""
+    def _scores(self, begin: int, end: int) -> Values:
+        """Log-likelihood ratios (frames, 1 + persons) against the pause."""
+        config, evidence = self._config, self._evidence
+        speech = config.speech_gain * self._speech(begin, end)
+        numbers, back = np.unique(evidence.window_of(begin, end), return_inverse=True)
+        voice = config.voice_gain * self.people.likeness(evidence.embeddings(numbers))[back]
+        place = config.place_gain * self.people.place_ratio(evidence.places(begin, end))
+        scores = speech[:, None] + voice + place
+        scores[:, ~self.people.candidates()] = -1e3
+        return np.concatenate([np.zeros((end - begin, 1)), scores], axis=1)
+
+    def _commit(self, scores: Values, state: int) -> list[Turn]:
+        """Emit the frames from the last emitted one on as one turn."""
         begin, end = self._done, self._done + len(scores)
         self._done, self._before = end, state
-        self._evidence.forget_before(begin)
         if state == PAUSE:
             return []
-        inner = np.unique(self._evidence.window_of(begin + 3, max(end - 3, begin + 4)))
-        heard = self._evidence.embeddings(inner)
-        person, confidence = self._whose(scores, state, heard, begin)
-        if person is None:
-            self._before = PAUSE
-            return []
-        self._before = 1 + self.people.persons.index(person)
-        seen = self._evidence.places(begin, end)
-        person.last = end
-        if confidence >= self._config.least_learn:
-            self.people.learn(person, heard, np.ones(len(heard)), seen)
+        person = self.people.persons[state - 1]
         self._talked[person.label] = self._talked.get(person.label, 0) + end - begin
-        return [self._turn(begin, end, person, confidence, _azimuth(seen))]
-
-    def _whose(
-        self, scores: Scores, state: int, heard: NDArray[np.float32], begin: int
-    ) -> tuple[Person | None, float]:
-        """Person and confidence of a decided stretch."""
-        totals = scores[:, 1:].sum(axis=0)
-        stranger = len(totals) - 1
-        if state - 1 == stranger:
-            long_enough = len(scores) * FRAME >= self._config.least_new_s * SAMPLE_RATE
-            person = None
-            if long_enough and len(heard):
-                person = self.people.add(heard.mean(axis=0).astype(np.float64), begin)
-            if person is not None:
-                return person, self._config.least_learn
-            if not stranger:
-                return None, 0.0
-            state = 1 + int(totals[:-1].argmax())
-        rest = np.delete(totals, state - 1)
-        margin = float(totals[state - 1] - rest.max())
-        confidence = 1 / (1 + np.exp(-np.clip(0.5 * margin, -20, 20)))
-        return self.people.persons[state - 1], float(confidence)
-
-    def _turn(
-        self, begin: int, end: int, person: Person, confidence: float, azimuth: float | None
-    ) -> Turn:
         turn = Turn(
-            id=self._next_id,
+            id=self._number(),
             start=SampleIndex(self._evidence.origin + begin * FRAME),
             end=SampleIndex(self._evidence.origin + end * FRAME),
             label=person.label,
             primary=person.label == self._leader(),
-            confidence=confidence,
-            azimuth_deg=azimuth,
+            confidence=_confidence(scores, state),
+            azimuth_deg=_azimuth(self._evidence.places(begin, end)),
             emitted_at=SampleIndex(self._evidence.end),
         )
+        self._recent.append(turn)
+        return [turn]
+
+    def _revise(self) -> list[Turn]:
+        """Turns of the last seconds that, by what is known now, are somebody else's."""
+        now = self._evidence.origin + self._evidence.frames * FRAME
+        oldest = now - self._config.revise_s * SAMPLE_RATE
+        self._recent = [turn for turn in self._recent if turn.start >= oldest]
+        revised: list[Turn] = []
+        for k, turn in enumerate(self._recent):
+            span = [(int(at) - self._evidence.origin) // FRAME for at in (turn.start, turn.end)]
+            scores = self._scores(span[0], span[1])
+            totals = scores[:, 1:].sum(axis=0)
+            labels = [person.label for person in self.people.persons]
+            best = int(totals.argmax())
+            margin = totals[best] - totals[labels.index(turn.label)]
+            if margin < self._config.revise_margin:
+                continue
+            self._talked[turn.label] -= span[1] - span[0]
+            self._talked[labels[best]] = self._talked.get(labels[best], 0) + span[1] - span[0]
+            self._recent[k] = replace(
+                turn,
+                id=self._number(),
+                label=labels[best],
+                primary=labels[best] == self._leader(),
+                confidence=_confidence(scores, best + 1),
+                emitted_at=SampleIndex(self._evidence.end),
+                revises=turn.id,
+            )
+            LOG.debug("turn revised", extra={"turn": turn.id, "label": labels[best]})
+            revised.append(self._recent[k])
+        return revised
+
+    def _number(self) -> int:
         self._next_id += 1
-        return turn
+        return self._next_id - 1
 
     def _leader(self) -> str | None:
         """Label of the primary clinician: named, or who has talked most by now."""
-        if self._primary is not None:
+        if self._primary is not None or not self._talked:
             return self._primary
-        if not self._talked:
-            return None
         label = max(self._talked, key=lambda each: self._talked[each])
         return label if self._talked[label] * FRAME >= ROLE_AFTER_S * SAMPLE_RATE else None
+
+
+def _confidence(scores: Values, state: int) -> float:
+    """Chance that ``state`` is right among the persons, (frames, 1 + persons) given."""
+    totals = scores[:, 1:].sum(axis=0)
+    rest = np.delete(totals, state - 1)
+    margin = totals[state - 1] - (rest.max() if len(rest) else 0.0)
+    return float(1 / (1 + np.exp(-np.clip(0.3 * margin, -20.0, 20.0))))
 
 
 def _run(path: NDArray[np.int64]) -> int:
@@ -206,7 +239,6 @@ def _azimuth(seen: Places) -> float | None:
     total = seen.sum(axis=0)
     if total.sum() <= 0:
         return None
-    peak = int(total.argmax())
-    near = np.arange(peak - 4, peak + 5) % CELLS
+    near = np.arange(int(total.argmax()) - 4, int(total.argmax()) + 5) % CELLS
     turned = np.exp(2j * np.pi * near / CELLS)
     return float(np.degrees(np.angle((total[near] * turned).sum())) % 360.0)
