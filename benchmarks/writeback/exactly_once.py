@@ -15,6 +15,7 @@ import sys
 import tempfile
 import time
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -211,7 +212,7 @@ def report(plan: Plan, outcome: Outcome) -> None:
         print(f"    {example}")
 
 
-def main() -> int:
+def main(arguments: Sequence[str] = ()) -> int:
     """Parse the command line, run, report."""
     parser = argparse.ArgumentParser(prog="exactly_once", description=__doc__)
     for name, value in Plan.__dataclass_fields__.items():
@@ -221,7 +222,7 @@ def main() -> int:
         else:
             parser.add_argument(option, type=type(value.default), default=value.default)
     parser.add_argument("--keep", type=Path, help="folder that keeps logs and databases")
-    options = vars(parser.parse_args())
+    options = vars(parser.parse_args(arguments))
     keep: Path | None = options.pop("keep")
     folder = keep or Path(tempfile.mkdtemp(prefix="bayscribe-exactly-once-"))
     plan = Plan(**options)
@@ -235,4 +236,4 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(main(sys.argv[1:]))

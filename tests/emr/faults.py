@@ -37,9 +37,9 @@ class FaultPlan:
         latency = self.settings.latency
         if operation in _WRITES:
             return self._random.uniform(*latency.write)
-        if operation in _READS:
+        if operation in _READS or operation == "query":
             return self._random.uniform(*latency.read)
-        return self._random.uniform(*latency.mdm) if operation in ("mdm", "query") else 0.0
+        return self._random.uniform(*latency.mdm) if operation == "mdm" else 0.0
 
     def storming(self) -> bool:
         """Whether the EMR turns everybody away just now."""
