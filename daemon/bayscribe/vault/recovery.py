@@ -14,7 +14,7 @@ import logging
 from dataclasses import dataclass, field
 
 from bayscribe.errors import IntegrityError
-from bayscribe.vault.folder import Folder, blocks, numbers
+from bayscribe.vault.folder import APPEND_FLUSHES, FLUSH_BYTES, Folder, blocks, numbers
 from bayscribe.vault.recordfile import (
     FIXED_BYTES,
     KEY_SUFFIX,
@@ -150,7 +150,7 @@ def _take_up(folder: Folder, found: Recovered, seq: int, *, last: bool) -> None:
         link(header.previous, header_bytes), after(before.encounter, header), size
     )
     if seq > found.acked.appended:
-        found.written_bytes += size
+        found.written_bytes += size + APPEND_FLUSHES * FLUSH_BYTES
         found.samples += header.samples if isinstance(header, SegmentHeader) else 0
 
 

@@ -42,7 +42,7 @@ class VaultState(Struct, frozen=True, forbid_unknown_fields=True):
         chain: chain value there.
         encounter: what was open there.
         appended: newest record when this was written: what follows counts up to there.
-        written_bytes: bytes written to the disk, in whole blocks.
+        written_bytes: bytes written to the disk, in whole blocks, with the cost of flushes.
         flushes: how often the disk was made to flush.
         samples: samples of audio appended.
     """

@@ -94,7 +94,8 @@ class VaultStats:
         quota_bytes: what both may take.
         newest: number of the newest record, and so how many there ever were.
         acknowledged: number up to which the relay has everything.
-        written_bytes: ever written to flash by the buffer, in whole blocks.
+        written_bytes: ever written to flash by the buffer, as the file system
+            turns it into blocks.
         flushes: how often it made the disk flush.
         written_per_day: bytes that a day of uninterrupted audio writes, from the volume
             so far; 0 before the first audio.

@@ -44,9 +44,9 @@ class Promises:
                     self.appended = int(seq)
                     self.chains[int(seq)] = chain
                 case ["ACKNOWLEDGING", seq]:
-                    self.acknowledging = int(seq)
+                    self.acknowledging = max(self.acknowledging, int(seq))
                 case ["ACKNOWLEDGED", seq]:
-                    self.acknowledged = int(seq)
+                    self.acknowledged = max(self.acknowledged, int(seq))
 
     def _found(self, newest: int, acked: int, chain: str) -> None:
         if newest < self.appended:
@@ -57,7 +57,8 @@ class Promises:
             self.problems.append(f"acknowledged up to {acked}, said {self.acknowledged}")
         if self.chains.setdefault(newest, chain) != chain:
             self.problems.append(f"record {newest} is another one than was appended")
-        self.appended, self.acknowledged = newest, acked
+        self.appended = newest
+        self.acknowledged = self.acknowledging = acked
 
 
 def cut_often(root: Path, name: str, cuts: int, chance: random.Random, *words: str) -> Promises:
