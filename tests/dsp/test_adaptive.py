@@ -62,3 +62,18 @@ def test_a_dead_microphone_gets_no_weight() -> None:
     steerer.use([True, True, True, False])
     ((_, weights),) = steerer.push([frame(0, (1, 90.0, 0.9))])
     assert not weights.q15[3].any()
+
+
+def test_one_microphone_is_its_own_beam() -> None:
+    beam = FixedPointBeam(BeamSteerer(np.zeros((1, 3))).initial)
+    pcm = np.random.default_rng(6).integers(-16000, 16000, (3000, 1)).astype(np.int16)
+    heard = np.concatenate([beam.push(pcm), beam.flush()])
+    assert np.abs(heard.astype(int) - pcm[:, 0]).max() <= 1
+
+
+def test_the_last_working_microphone_is_heard_when_all_others_have_died() -> None:
+    steerer = BeamSteerer(MICS)
+    steerer.use([False, False, True, False])
+    assert np.flatnonzero(steerer.initial.q15.any(axis=1)).tolist() == [2]
+    ((_, weights),) = steerer.push([frame(0, (1, 90.0, 0.9))])
+    assert np.flatnonzero(weights.q15.any(axis=1)).tolist() == [2]

@@ -140,3 +140,10 @@ def test_chunking_changes_nothing(cuts: list[int]) -> None:
 def test_wrong_input_is_refused() -> None:
     with pytest.raises(AudioFormatError):
         Localizer(FOUR).push(SampleIndex(0), np.zeros((10, 6), np.int16))
+
+
+def test_one_microphone_hears_but_tells_no_direction() -> None:
+    lone = np.zeros((1, 3))
+    frames = run(lone, SHORT[:, :1])
+    assert len(frames) == len(SHORT) // 1600
+    assert not any(f.tracks for f in frames)

@@ -19,7 +19,7 @@ stay within 2^52 and the rounding offset within 2^53, so float64 holds each of t
 exactly, fused multiply-add included, and the result is that of integer arithmetic.
 
 Error. Against the same weights in real arithmetic: at most 1/2 LSB wherever it does not
-saturate. Against filters h before quantisation, ``|h - q / 2^15| <= 2^-16`` per tap, so
+saturate. Against filters h before quantisation, ``|h - q / 2^15| <= 2^-16`` per tap below one, so
 at most ``1/2 + 2^-16 * sum over m, t of |x[m, k + D - t]|`` LSB.
 """
 

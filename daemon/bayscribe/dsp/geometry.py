@@ -19,17 +19,19 @@ _SAME_PLACE_M = 1e-4
 
 
 def checked(mics: Floats) -> Floats:
-    """The geometry as centred float64 (M, 3), or an error when it cannot steer.
+    """The geometry as centred float64 (M, 3), or an error when it is impossible.
+
+    One microphone is a geometry too: it tells no direction, and its beam is itself.
 
     Raises:
-        ProfileError: fewer than two microphones, another shape than (M, 3), or two
-            microphones in the same place.
+        ProfileError: no microphone, another shape than (M, 3), or two microphones in the
+            same place.
     """
     places = np.asarray(mics, dtype=np.float64)
-    if places.ndim != 2 or places.shape[1] != 3 or len(places) < 2:
+    if places.ndim != 2 or places.shape[1] != 3 or len(places) < 1:
         raise ProfileError(
-            f"microphone positions have shape {places.shape}, expected (M, 3) with M >= 2",
-            "list x, y and z of at least two microphones in the array profile",
+            f"microphone positions have shape {places.shape}, expected (M, 3) with M >= 1",
+            "list x, y and z of each microphone in the array profile",
         )
     if not np.isfinite(places).all():
         raise ProfileError("a microphone position is not a finite number", "mend the profile")
@@ -86,6 +88,8 @@ def diffuse_coherence(mics: Floats, frequencies: Floats) -> Floats:
 
 def is_linear(mics: Floats) -> bool:
     """Whether all microphones lie on one line, so that only a cone can be told."""
+    if len(mics) < 3:
+        return True
     spread = np.linalg.svd(mics - mics.mean(axis=0), compute_uv=False)
     return bool(spread[1] <= 0.02 * spread[0])
 

@@ -195,6 +195,8 @@ class DirectionEvidence:
 class Localizer:
     """Microphones in, tracked talkers out, one frame per 100 ms of stream.
 
+    With a single microphone there are frames, but nobody in them.
+
     Args:
         mics: float64 (M, 3), metres, profile order.
         sample_rate: Hz.
@@ -202,6 +204,7 @@ class Localizer:
 
     def __init__(self, mics: Floats, sample_rate: int = SAMPLE_RATE) -> None:
         self._spectra = BlockSpectra(len(mics))
+        self._directional = len(mics) > 1
         self._evidence = DirectionEvidence(mics, sample_rate)
         self._tracker = TalkerTracker(self._evidence.azimuths)
         self._span: deque[tuple[SampleIndex, Covariance]] = deque()
@@ -245,6 +248,8 @@ class Localizer:
         return [*frames, *self._decided(self._tracker.flush())]
 
     def _frames(self, blocks: list[tuple[SampleIndex, Spectra]]) -> list[TrackFrame]:
+        if not self._directional:
+            return [TrackFrame(end, ()) for end, _ in blocks]
         frames: list[TrackFrame] = []
         for end, spectra in blocks:
             self._span.append((end, self._evidence.covariance(spectra)))

@@ -123,14 +123,16 @@ def digest(data: bytes, mics: int) -> bytes:
 def quantised(filters: Floats, describe: str) -> WeightSet | None:
     """Filters as Q15, each tap rounded to the nearest, or None if one does not fit.
 
+    A tap of exactly one, which a single microphone has, becomes 32767.
+
     Args:
         filters: float64 (mics, taps).
         describe: what they are.
     """
     scaled = np.rint(filters * _ONE)
-    if np.abs(scaled).max() > _ONE - 1:
+    if np.abs(scaled).max() > _ONE:
         return None
-    return WeightSet(scaled.astype(np.int16), describe)
+    return WeightSet(np.minimum(scaled, _ONE - 1).astype(np.int16), describe)
 
 
 def minimum_variance(
