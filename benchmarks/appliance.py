@@ -59,7 +59,7 @@ def _command(out: Path) -> list[str]:
         "process",
         str(SCENE / "mics.flac"),
         "--array",
-        str(SCENE / "array.toml"),
+        str(SCENE.parent / "circle-4-32mm.toml"),
         "--enrol",
         f"clinician={SCENE / 'enrol_clinician.flac'}",
         "--primary",
