@@ -61,9 +61,8 @@ def _records() -> list[SealedRecord]:
     writer = ChainWriter(origin, key, relay, (0, genesis(DEVICE)), codec="raw16")
     records = [writer.open_encounter("0" * 32, "bench", Moment())]
     pcm = np.random.default_rng(1).integers(-300, 300, SAMPLES).astype(np.int16)
-    for number in range(RECORDS - 1):
-        records.append(writer.segment(CutSegment(SampleIndex(number * SAMPLES), pcm), Moment()))
-    return records
+    cuts = (CutSegment(SampleIndex(n * SAMPLES), pcm) for n in range(RECORDS - 1))
+    return records + [writer.segment(cut, Moment()) for cut in cuts]
 
 
 def _bare(path: Path, record: SealedRecord) -> float:
