@@ -70,6 +70,32 @@ def test_segments_are_the_stream_without_a_hole_and_none_is_too_long(
     assert all(len(s.pcm) >= RULES.shortest for s in segments[:-1])
 
 
+@given(
+    probabilities=streams,
+    chunks=sizes,
+    shed=st.sets(st.integers(0, 299)),
+)
+def test_shed_analysis_changes_where_but_not_that_audio_is_kept_whole(
+    probabilities: list[float], chunks: list[int], shed: set[int]
+) -> None:
+    speech = [frame for k, frame in enumerate(_speech(probabilities)) if k not in shed]
+    pcm = np.arange(len(probabilities) * FRAME, dtype=np.int16)
+
+    def cut(sizes: list[int]) -> list[tuple[int, bytes]]:
+        cutter, at, turn, done = SegmentCutter(RULES), 0, 0, []
+        while at < len(pcm):
+            end = min(at + sizes[turn % len(sizes)], len(pcm))
+            cutter.note_analysis(Analysis(tuple(f for f in speech if at < f.end <= end)))
+            done += cutter.push(SampleIndex(at), pcm[at:end])
+            at, turn = end, turn + 1
+        return [(int(s.first), s.pcm.tobytes()) for s in [*done, *cutter.flush()]]
+
+    whole = cut([10**6])
+    assert cut(chunks) == whole
+    assert b"".join(data for _, data in whole) == pcm.tobytes()
+    assert all(len(data) <= 2 * RULES.longest for _, data in whole)
+
+
 def test_a_segment_ends_in_a_pause_and_not_in_a_word() -> None:
     talk = [1.0] * 15 + [0.0] * 4 + [1.0] * 20
     first, second = _run(talk, [100])

@@ -130,6 +130,8 @@ def _decode_flac(audio: bytes, samples: int) -> bytes:
         with _memory_file(audio) as file, soundfile.SoundFile(file, closefd=False) as source:
             if (source.format, source.subtype, source.channels) != ("FLAC", "PCM_16", 1):
                 raise IntegrityError("audio is not 16-bit mono FLAC", code="pcm-format")
+            if source.frames != samples:
+                raise IntegrityError("audio is not as long as its header says", code="pcm-length")
             return bytes(source.buffer_read(samples, "int16"))
     except (soundfile.LibsndfileError, RuntimeError):
         raise IntegrityError("audio does not decode", code="pcm-format") from None
