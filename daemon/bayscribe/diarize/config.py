@@ -33,7 +33,8 @@ class DiarizeConfig(Struct, frozen=True, forbid_unknown_fields=True):
         window_places: share of the places' log-likelihood ratio believed, per window.
         memory_windows: newest windows that are clustered anew; older ones are summed up.
         recluster_s: speech between two clusterings.
-        clusters: clusters that unknown voices are sought in.
+        clusters: clusters that voices are sought in, at most.
+        windows_per_cluster: windows from which one cluster more is sought.
         merge_cosine: two voices closer than this are one person.
         least_windows: a person has at least as many windows.
         least_speech: chance of speech from which a window says something of a voice.
@@ -47,12 +48,12 @@ class DiarizeConfig(Struct, frozen=True, forbid_unknown_fields=True):
     speech_level: float = 0.54
     speech_vad: float = 0.06
     speech_track: float = 0.05
-    speech_gain: Positive = 0.5
+    speech_gain: Positive = 0.7
     voice_gain: Positive = 2.0
     place_gain: Share = 0.1
     switch: float = -4.0
-    stop: float = -3.0
-    start: float = -3.0
+    stop: float = -2.0
+    start: float = -2.0
     anchor_weight: Positive = 8.0
     widest_drift_deg: Positive = 75.0
     window_gain: Positive = 8.0
@@ -60,9 +61,10 @@ class DiarizeConfig(Struct, frozen=True, forbid_unknown_fields=True):
     window_places: Share = 0.5
     memory_windows: Count = 400
     recluster_s: Positive = 1.0
-    clusters: Count = 5
+    clusters: Count = 4
+    windows_per_cluster: Count = 15
     merge_cosine: Share = 0.6
-    least_windows: Positive = 6.0
+    least_windows: Positive = 10.0
     least_speech: Share = 0.4
     most_unknown: Annotated[int, Meta(ge=1, le=16)] = 6
     longest_turn_s: Positive = 8.0

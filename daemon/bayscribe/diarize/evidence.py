@@ -99,7 +99,7 @@ class Evidence:
         return self._windows_from + len(self._windows)
 
     def _above_floor(self, frame: Pcm) -> float:
-        """dB of the speech band above the level that 15 % of the last frames stay below."""
+        """By how many dB the speech band exceeds what 15 % of the last frames stay below."""
         power = np.abs(np.fft.rfft(frame * _TAPER)[_BINS]) ** 2
         level = float(10 * np.log10(power.sum() + 1.0))
         self._levels.append(level)

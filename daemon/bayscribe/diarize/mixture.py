@@ -45,7 +45,8 @@ class Mixture:
         As many clusters as there are known voices are taken to be theirs: the likest.
         """
         tree = linkage(self._windows, "average", metric="cosine")
-        names = fcluster(tree, self._config.clusters, "maxclust")
+        count = 1 + len(self._windows) // self._config.windows_per_cluster
+        names = fcluster(tree, min(count, self._config.clusters), "maxclust")
         found = np.stack([unit(self._windows[names == k].mean(axis=0)) for k in np.unique(names)])
         for voice in known:
             if len(found):

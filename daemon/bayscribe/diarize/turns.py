@@ -147,14 +147,19 @@ class SpeakerTurns:
         return np.asarray(config.speech_bias + self._evidence.features(begin, end) @ weights)
 
     def _scores(self, begin: int, end: int) -> Values:
-        """Log-likelihood ratios (frames, 1 + persons) against the pause."""
+        """Log-likelihood ratios (frames, 1 + persons) against the pause.
+
+        Voices and places decide between persons, not whether anybody speaks: their
+        windows are longer than pauses.
+        """
         config, evidence = self._config, self._evidence
         speech = config.speech_gain * self._speech(begin, end)
         numbers, back = np.unique(evidence.window_of(begin, end), return_inverse=True)
         voice = config.voice_gain * self.people.likeness(evidence.embeddings(numbers))[back]
         place = config.place_gain * self.people.place_ratio(evidence.places(begin, end))
-        scores = speech[:, None] + voice + place
-        scores[:, ~self.people.candidates()] = -1e3
+        who = voice + place
+        who[:, ~self.people.candidates()] = -1e3
+        scores = speech[:, None] + who - who.max(axis=1, keepdims=True, initial=-1e3)
         return np.concatenate([np.zeros((end - begin, 1)), scores], axis=1)
 
     def _commit(self, scores: Values, state: int) -> list[Turn]:
