@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 from bayscribe.cli import main
 from bayscribe.errors import BadUse
 from bayscribe.vault.config import VaultConfig
+from bayscribe.vault.disk import Disk
 from bayscribe.vault.inspect import CERTIFICATE, Verdict, inspect
 from bayscribe.vault.recordfile import parse
 from bayscribe.vault.state import decode_state, encode_state
@@ -197,6 +198,25 @@ def test_a_folder_that_is_no_buffer_is_bad_use(tmp_path: Path) -> None:
     with pytest.raises(BadUse, match="not a buffer"):
         inspect(tmp_path)
     assert main(["inspect", str(tmp_path / "nothing")]) == 2
+
+
+def test_a_daemon_that_erases_while_it_is_looked_at_is_no_attacker(
+    buffer: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    vault = Vault.open(buffer, DEVICE)
+
+    class Racing(Disk):
+        def read(self, path: Path, most: int = -1) -> bytes | None:
+            if path == _record(buffer, 4):
+                vault.acknowledge(4)
+            return super().read(path, most)
+
+    monkeypatch.setattr("bayscribe.vault.inspect.Disk", Racing)
+    found = inspect(buffer)
+    vault.close()
+    assert found.verdict is Verdict.INTACT
+    assert found.acknowledged == 4
+    assert [header.seq for header, _ in found.headers] == [2, 3, 5, 6]
 
 
 def test_acknowledged_records_that_are_retained_still_verify(whole: Path, tmp_path: Path) -> None:

@@ -63,7 +63,7 @@ def _plain(value: object) -> Any:  # noqa: ANN401 - JSON has no narrower type
 
 def _print(result: Inspection) -> None:
     if result.acknowledged:
-        print(f"records up to {result.acknowledged} were acknowledged and removed")
+        print(f"records up to {result.acknowledged} are acknowledged: their keys are destroyed")
     for header, value in result.headers:
         print(f"{header.seq:>8}  {_summary(header):<64}  chain {value.hex()[:16]}")
     for finding in result.findings:

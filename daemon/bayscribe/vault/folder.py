@@ -23,6 +23,7 @@ from bayscribe.vault.recordfile import (
 )
 
 STATE = "state"
+STATE_COPY = "state.copy"
 LOCK = "lock"
 BALLAST = "ballast"
 CERTIFICATE = "device.pem"
@@ -169,6 +170,17 @@ class Folder:
             self.disk.remove(self.path / BALLAST)
             self._flush()
             self.replace(STATE, data)
+
+    def read_state_copy(self) -> bytes | None:
+        """The bytes of the state's copy, which may be older or torn."""
+        return self.disk.read(self.path / STATE_COPY)
+
+    def copy_state(self, data: bytes) -> None:
+        """Write the state a second time, for the day when its file is found damaged."""
+        try:
+            self._write(self.path / STATE_COPY, data)
+        except StorageError as error:
+            log.warning("no copy of the state: %s", error, extra={"code": error.code})
 
     def replace(self, name: str, data: bytes) -> None:
         """Replace a file atomically."""

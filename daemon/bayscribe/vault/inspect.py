@@ -139,13 +139,28 @@ def _folder(
         expected, chain = state.seq + 1, state.chain
     for seq in found:
         if seq != expected:
-            result.note(stem(seq), f"records {expected} to {seq - 1} are missing before it")
+            lost = f"{expected}" if seq - 1 <= expected else f"{expected} to {seq - 1}"
+            result.note(stem(seq), f"missing before it: {lost}")
             chain = None
+        known = len(result.findings)
         chain = _next(path, seq, chain, disk, key, result, last=seq == found[-1])
+        if len(result.findings) > known and _acknowledged_meanwhile(path, disk, seq, result):
+            del result.findings[known:]
         if state and seq == state.seq and chain not in (None, state.chain):
             result.note(STATE, "does not hold the chain value of the record that it names")
         expected = seq + 1
-    _leftovers(names, expected, result)
+    _leftovers(disk.names(path), expected, result)
+
+
+def _acknowledged_meanwhile(path: Path, disk: Disk, seq: int, result: Inspection) -> bool:
+    """Whether a running daemon erased a record while it was being looked at."""
+    if seq <= result.acknowledged:
+        return False
+    state = _state(path, disk, [], result)
+    if state is None or state.seq < seq:
+        return False
+    result.acknowledged = state.seq
+    return True
 
 
 def _leftovers(names: list[str], expected: int, result: Inspection) -> None:
@@ -156,7 +171,7 @@ def _leftovers(names: list[str], expected: int, result: Inspection) -> None:
     for seq in numbers(names, KEY_SUFFIX):
         if seq <= result.acknowledged:
             result.note(stem(seq), "its key was about to be destroyed", Verdict.POWER_CUT)
-        elif seq >= expected:
+        elif seq >= expected and stem(seq) + SUFFIX not in names:
             result.note(stem(seq), "key of an append that never finished", Verdict.POWER_CUT)
 
 

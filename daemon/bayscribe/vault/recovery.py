@@ -111,15 +111,13 @@ def recover(folder: Folder, device: str) -> Recovered:
 
 def _read_state(folder: Folder, device: str, present: list[int]) -> VaultState:
     data = folder.read_state()
-    if data is None:
-        if present and present[0] != 1:
-            raise IntegrityError(
-                f"the state file of the buffer {folder.path} is gone",
-                "run `bayscribe inspect` on it; move the folder away to record anew",
-                code="state-missing",
-            )
-        return VaultState(device, 0, genesis(device))
-    state = decode_state(data)
+    copy = _whole(folder.read_state_copy())
+    state = _whole(data)
+    new = data is None and copy is None and present[:1] in ([], [1])
+    if new:
+        state = VaultState(device, 0, genesis(device))
+    elif state is None:
+        state = _rebuild(folder, copy, present)
     if state.device != device:
         raise IntegrityError(
             f"the buffer {folder.path} belongs to {state.device}, not to {device}",
@@ -127,6 +125,36 @@ def _read_state(folder: Folder, device: str, present: list[int]) -> VaultState:
             code="other-device",
         )
     return state
+
+
+def _whole(data: bytes | None) -> VaultState | None:
+    try:
+        return None if data is None else decode_state(data)
+    except IntegrityError:
+        return None
+
+
+def _rebuild(folder: Folder, copy: VaultState | None, present: list[int]) -> VaultState:
+    """The state, without its file: from its copy or from the oldest record that has its key.
+
+    Raises:
+        IntegrityError: ``state-damaged``: neither tells where the chain goes on.
+    """
+    if copy is not None:
+        waiting = [seq for seq in present if seq > copy.seq]
+        if waiting[:1] in ([], [copy.seq + 1]):
+            log.error("the buffer's state was restored from its copy", extra={"code": "state"})
+            return copy
+    for seq in present:
+        problem, _, header = _examine(folder, seq, whole=True)
+        if header is not None and not problem:
+            log.error("the buffer's state was rebuilt from record %d", seq, extra={"code": "state"})
+            return VaultState(header.device, seq - 1, header.previous)
+    raise IntegrityError(
+        f"the state file of the buffer {folder.path} is damaged or gone",
+        "run `bayscribe inspect` on it; move the folder away to record anew",
+        code="state-damaged",
+    )
 
 
 def _take_up(folder: Folder, found: Recovered, seq: int, *, last: bool) -> None:

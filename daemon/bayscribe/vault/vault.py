@@ -297,9 +297,12 @@ class Vault:
             flushes=self._flushes_before + self._disk.flushes,
             samples=self._samples,
         )
-        self._folder.save_state(encode_state(state))
+        data = encode_state(state)
+        self._folder.save_state(data)
         self._acked = state
         self._order = self._order[len(done) :]
+        if not self._order:
+            self._folder.copy_state(data)  # no record is left to rebuild the state from
         for seq in done:
             size = self._marks.pop(seq).size
             self._pending_bytes -= size
