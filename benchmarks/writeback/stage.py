@@ -4,10 +4,13 @@ import contextlib
 import json
 import socket
 import sys
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
+
+import sqlalchemy as sa
 
 from bayscribe_relay.pki import files
 from bayscribe_relay.pki.authority import Authority, Issued
@@ -79,10 +82,21 @@ def stage(folder: Path, setting: Setting) -> Iterator[Stage]:
         try:
             gateway.start()
             relay.start()
+            _await_tables(store_url)
             yield Stage(folder, emr, alerts, relay, gateway, relay_config, store_url)
         finally:
             relay.stop()
             gateway.stop()
+
+
+def _await_tables(store_url: str) -> None:
+    """Wait until the relay has made its tables: it listens a moment before."""
+    engine, end = sa.create_engine(store_url), time.monotonic() + 20
+    while not sa.inspect(engine).has_table("letters"):
+        if time.monotonic() > end:
+            raise RuntimeError("the relay has made no outbox")
+        time.sleep(0.05)
+    engine.dispose()
 
 
 def _certificates(folder: Path) -> None:

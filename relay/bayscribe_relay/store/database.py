@@ -8,7 +8,13 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy import event
 from sqlalchemy.engine import make_url
-from sqlalchemy.exc import ArgumentError, SQLAlchemyError
+from sqlalchemy.exc import (
+    ArgumentError,
+    IntegrityError,
+    OperationalError,
+    ProgrammingError,
+    SQLAlchemyError,
+)
 
 from bayscribe.errors import ConfigError, StorageError
 from bayscribe_relay.store.schema import metadata
@@ -40,11 +46,29 @@ def open_engine(url: str) -> sa.Engine:
     if engine.dialect.name == "sqlite":
         event.listen(engine, "connect", _durable)
     try:
-        metadata.create_all(engine)
+        make_tables(engine, metadata)
     except SQLAlchemyError as error:
         engine.dispose()
         raise storage_error(error) from None
     return engine
+
+
+def make_tables(engine: sa.Engine, tables: sa.MetaData) -> None:
+    """Make the tables that are missing, while other processes may be making the same ones.
+
+    Looking and making are two steps, so the slower of two processes that start together
+    fails with "already exists"; when it looks again, the table is there.
+
+    Raises:
+        SQLAlchemyError: the database failed.
+    """
+    for _ in tables.sorted_tables:
+        try:
+            tables.create_all(engine)
+        except (OperationalError, ProgrammingError, IntegrityError):
+            continue
+        return
+    tables.create_all(engine)
 
 
 def storage_error(error: Exception) -> StorageError:

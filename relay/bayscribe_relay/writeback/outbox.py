@@ -15,7 +15,7 @@ import sqlalchemy as sa
 from sqlalchemy.exc import SQLAlchemyError
 
 from bayscribe.errors import BadUse
-from bayscribe_relay.store.database import open_engine, storage_error
+from bayscribe_relay.store.database import make_tables, open_engine, storage_error
 from bayscribe_relay.writeback import tables
 from bayscribe_relay.writeback.groupcommit import GroupCommit
 from bayscribe_relay.writeback.note import Note
@@ -137,7 +137,7 @@ class Outbox:
         self._lease_ns = int(lease_s * 1e9)
         self._watch: sa.Connection | None = None
         try:
-            tables.metadata.create_all(self._engine)
+            make_tables(self._engine, tables.metadata)
         except SQLAlchemyError as error:
             raise storage_error(error) from None
         self.commits = GroupCommit(self._engine)
