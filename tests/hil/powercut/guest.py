@@ -15,32 +15,34 @@ a promise that the host holds it to::
 import os
 import random
 import sys
-from dataclasses import dataclass
+import time
 from pathlib import Path
 
+import numpy as np
 from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
+from bayscribe.segments.sealer import ChainWriter, Moment, Origin, SealedRecord
+from bayscribe.stream import CutSegment
+from bayscribe.units import SampleIndex
 from bayscribe.vault.config import VaultConfig
 from bayscribe.vault.disk import Disk
 from bayscribe.vault.inspect import inspect, leave_certificate
 from bayscribe.vault.vault import Vault
 from bayscribe.wire import chain
-from bayscribe.wire.header import (
-    EncounterOpened,
-    Header,
-    SegmentHeader,
-    decode_header,
-    encode_header,
-)
+from bayscribe.wire.header import decode_header
 from bayscribe.wire.identity import device_name
-from bayscribe.wire.seal import Aead, SealingKey
+from bayscribe.wire.seal import SealingKey
 
 KEYS = Path("/opt/powercut")
 FOLDER = Path("/data/unit/buffer")
-BOOT = "b0" * 16
-ENCOUNTER = "e0" * 16
+CLOSES = 0.02
+"""How likely the next record closes its encounter."""
+LAG = 100
+"""Most records that an acknowledgement leaves waiting."""
+ACKNOWLEDGES = 0.1
+"""How likely an append is followed by an acknowledgement."""
 
 
 class Unflushed(Disk):
@@ -50,19 +52,8 @@ class Unflushed(Disk):
         """Forget to."""
 
 
-@dataclass(frozen=True, slots=True)
-class Record:
-    """A finished record."""
-
-    seq: int
-    header: bytes
-    chain: bytes
-    signature: bytes
-    sealed: bytes
-
-
 class Unit:
-    """Makes the records of a device, with real keys and random bytes for audio."""
+    """A device that makes records: real keys, noise for audio."""
 
     def __init__(self) -> None:
         key = load_pem_private_key((KEYS / "device.key").read_bytes(), None)
@@ -71,53 +62,27 @@ class Unit:
         self.pem = (KEYS / "device.pem").read_bytes()
         self.device = device_name(x509.load_pem_x509_certificate(self.pem))
         self.relay = SealingKey.from_text((KEYS / "relay.key").read_text())
+        self._noise = np.random.default_rng()
 
-    def record(self, head: tuple[int, bytes]) -> Record:
-        """The record that continues the chain."""
-        seq, previous = head[0] + 1, head[1]
-        header = self._header(seq, previous)
-        encoded = encode_header(header)
-        sealed = b""
-        if isinstance(header, SegmentHeader):
-            payload = os.urandom(random.randint(1_000, 60_000))
-            sealed = self.relay.seal(payload, encoded, Aead.CHACHA20_POLY1305)
-        value = chain.link(previous, encoded)
-        signature = chain.sign(self.key, value, chain.sealed_digest(sealed))
-        return Record(seq, encoded, value, signature, sealed)
+    def writer(self, vault: Vault) -> ChainWriter:
+        """Continue the chain that the buffer holds, and the encounter that is open in it."""
+        origin = Origin(self.device, os.urandom(16).hex(), "bay-1", "powercut", bytes(32))
+        writer = ChainWriter(origin, self.key, self.relay, vault.head, codec="raw16")
+        if (found := vault.open_encounter) is not None:
+            totals = (found.segments, found.samples, found.gap_samples)
+            writer.resume_encounter(found.encounter, found.opened_seq, totals)
+        return writer
 
-    def _header(self, seq: int, previous: bytes) -> Header:
-        if seq == 1:
-            return EncounterOpened(
-                device=self.device,
-                boot=BOOT,
-                seq=seq,
-                encounter=ENCOUNTER,
-                previous=previous,
-                monotonic_ns=seq,
-                wall_ns=seq,
-                clock="unknown",
-                bay="bay-1",
-                reason="always",
-            )
-        return SegmentHeader(
-            device=self.device,
-            boot=BOOT,
-            seq=seq,
-            encounter=ENCOUNTER,
-            previous=previous,
-            monotonic_ns=seq,
-            wall_ns=seq,
-            clock="unknown",
-            first_sample=seq * 160,
-            samples=160,
-            sample_rate=16_000,
-            codec="raw16",
-            pcm_sha256=os.urandom(32),
-            weights_sha256=chain.steering_digest(()),
-            bay="bay-1",
-            software="powercut",
-            models_sha256=bytes(32),
-        )
+    def record(self, writer: ChainWriter) -> SealedRecord:
+        """The record that continues the chain: mostly audio, 2 to 60 kB of it."""
+        now = Moment(time.monotonic_ns(), time.time_ns())
+        if writer.encounter is None:
+            return writer.open_encounter(os.urandom(16).hex(), "always", now)
+        if random.random() < CLOSES:
+            return writer.close_encounter("stop", now)
+        samples = random.randint(1_000, 30_000)
+        pcm = self._noise.integers(-(2**15), 2**15, samples, np.int16)
+        return writer.segment(CutSegment(SampleIndex(writer.head[0] * samples), pcm), now)
 
 
 def say(line: str) -> None:
@@ -145,12 +110,13 @@ def verify(vault: Vault, unit: Unit) -> int:
 
 def write(vault: Vault, unit: Unit) -> None:
     """Append and acknowledge until the power goes."""
+    writer = unit.writer(vault)
     while True:
-        record = unit.record(vault.head)
+        record = unit.record(writer)
         vault.append(record)
         say(f"APPENDED {record.seq} {record.chain.hex()}")
-        if random.random() < 0.1:
-            through = record.seq - random.randint(0, 12)
+        if random.random() < ACKNOWLEDGES:
+            through = max(1, record.seq - random.randint(0, LAG))
             say(f"ACKNOWLEDGING {through}")
             vault.acknowledge(through)
             say(f"ACKNOWLEDGED {through}")

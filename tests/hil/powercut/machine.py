@@ -15,6 +15,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Sequence
 from pathlib import Path
 
 from cryptography.hazmat.primitives import serialization
@@ -26,8 +27,9 @@ REPOSITORY = Path(__file__).resolve().parents[3]
 BUILD = REPOSITORY / ".build" / "powercut"
 SUITE = "bookworm"
 SUITE_PYTHON = "3.11"
-LIBRARIES = ("cryptography", "msgspec")
+LIBRARIES = ("cryptography", "msgspec", "numpy", "soundfile")
 TOOLS = {"linux.uml": "user-mode-linux", "mmdebstrap": "mmdebstrap", "mkfs.ext4": "e2fsprogs"}
+ROOT_MIB = 768
 DATA_MIB = 256
 BOOT_S = 120.0
 
@@ -64,24 +66,26 @@ def build_root() -> Path:
     """The root image with the product as it is now; Debian and libraries are kept."""
     need_tools()
     BUILD.mkdir(parents=True, exist_ok=True)
-    root = BUILD / "root"
-    if not (BUILD / "root.done").exists():
+    root, done = BUILD / "root", BUILD / "root.done"
+    versions = [f"{name}=={importlib.metadata.version(name)}" for name in LIBRARIES]
+    content = " ".join((SUITE, *versions))
+    if not done.exists() or done.read_text() != content:
+        done.unlink(missing_ok=True)
         shutil.rmtree(root, ignore_errors=True)
-        _debian(root)
-        (BUILD / "root.done").touch()
+        _debian(root, versions)
+        done.write_text(content)
     _product(root)
     image = BUILD / "root.ext4"
     image.unlink(missing_ok=True)
-    _run("truncate", "-s", "512M", str(image))
+    _run("truncate", "-s", f"{ROOT_MIB}M", str(image))
     _run("mkfs.ext4", "-q", "-F", "-d", str(root), str(image))
     return image
 
 
-def _debian(root: Path) -> None:
+def _debian(root: Path, versions: Sequence[str]) -> None:
     options = [f"--dpkgopt=path-exclude=/usr/share/{name}/*" for name in ("doc", "locale", "man")]
     packages = "--include=python3-minimal,libpython3-stdlib"
     _run("mmdebstrap", "--quiet", "--variant=minbase", packages, *options, SUITE, str(root))
-    versions = [f"{name}=={importlib.metadata.version(name)}" for name in LIBRARIES]
     target = ["--target", str(root / "opt" / "site"), "--python-version", SUITE_PYTHON]
     pip = [sys.executable, "-m", "pip", "install", "-q", "--only-binary=:all:"]
     _run(*pip, "--implementation", "cp", *target, *versions)
@@ -181,7 +185,7 @@ def cut_later(machine: Machine, chance: random.Random) -> None:
         machine.wait_for("MOUNTED")
         time.sleep(chance.uniform(0.0, 2.5))
     elif machine.wait_for("READY"):
-        time.sleep(chance.uniform(0.1, 2.0))
+        time.sleep(chance.uniform(0.3, 3.0))
     machine.cut()
 
 
