@@ -36,12 +36,13 @@ class DiarizeConfig(Struct, frozen=True, forbid_unknown_fields=True):
         clusters: clusters that voices are sought in, at most.
         windows_per_cluster: windows from which one cluster more is sought.
         merge_cosine: two voices closer than this are one person.
+        known_cosine: an unknown voice closer than this to an anchor is that person.
         least_windows: a person has at least as many windows.
         least_speech: chance of speech from which a window says something of a voice.
         most_unknown: persons beside the known ones, at most.
         longest_turn_s: a longer turn is emitted in pieces.
         revise_s: labels are never rewritten further back.
-        revise_margin: log-likelihood ratio from which a label is rewritten.
+        revise_share: of a turn that is somebody else's before its label is rewritten.
     """
 
     speech_bias: float = 0.07
@@ -62,11 +63,12 @@ class DiarizeConfig(Struct, frozen=True, forbid_unknown_fields=True):
     memory_windows: Count = 400
     recluster_s: Positive = 1.0
     clusters: Count = 4
-    windows_per_cluster: Count = 15
+    windows_per_cluster: Count = 45
     merge_cosine: Share = 0.6
+    known_cosine: Share = 0.3
     least_windows: Positive = 10.0
     least_speech: Share = 0.4
     most_unknown: Annotated[int, Meta(ge=1, le=16)] = 6
-    longest_turn_s: Positive = 8.0
-    revise_s: Annotated[float, Meta(ge=0.0, le=10.0)] = 8.0
-    revise_margin: Positive = 2.0
+    longest_turn_s: Positive = 1.2
+    revise_s: Annotated[float, Meta(ge=0.0, le=10.0)] = 9.4
+    revise_share: Share = 0.6

@@ -44,7 +44,7 @@ class Mixture:
 
         As many clusters as there are known voices are taken to be theirs: the likest.
         """
-        tree = linkage(self._windows, "average", metric="cosine")
+        tree = linkage(self._windows, "ward")
         count = 1 + len(self._windows) // self._config.windows_per_cluster
         names = fcluster(tree, min(count, self._config.clusters), "maxclust")
         found = np.stack([unit(self._windows[names == k].mean(axis=0)) for k in np.unique(names)])
@@ -80,6 +80,10 @@ class Mixture:
         alike = self.voices @ self.voices.T
         known = len(self._known)
         alike[np.tril_indices(len(alike))] = -1.0
+        # An anchor is clean: what is like it is that person, if less than two noisy halves
+        # of one voice are like each other.
+        excess = self._config.merge_cosine - self._config.known_cosine
+        alike[:known] = self._known @ self.voices.T + excess
         alike[:known, :known] = -1.0
         row, column = np.unravel_index(int(alike.argmax()), alike.shape)
         if alike[row, column] > self._config.merge_cosine:

@@ -1,6 +1,6 @@
 """Who is in the room: anchors of known voices, voices found on the way, and their places.
 
-All windows of the last minutes are clustered anew every second or so: average-linkage
+All windows of the last minutes are clustered anew every second or so: Ward's
 clusters beside the known voices start an expectation-maximisation over a mixture on the
 sphere whose talkers persist from window to window (cf. F. Landini et al., "Bayesian HMM
 clustering of x-vector sequences (VBx)", Computer Speech & Language 71, 2022) and speak

@@ -188,15 +188,19 @@ class SpeakerTurns:
         now = self._evidence.origin + self._evidence.frames * FRAME
         oldest = now - self._config.revise_s * SAMPLE_RATE
         self._recent = [turn for turn in self._recent if turn.start >= oldest]
-        revised: list[Turn] = []
+        if not self._recent:
+            return []
+        origin, revised = self._evidence.origin, list[Turn]()
+        begin = (int(self._recent[0].start) - origin) // FRAME
+        scores = self._scores(begin, self._evidence.frames)
+        path = decode(scores, transitions(scores.shape[1] - 1, self._config), None)
+        labels = [person.label for person in self.people.persons]
         for k, turn in enumerate(self._recent):
-            span = [(int(at) - self._evidence.origin) // FRAME for at in (turn.start, turn.end)]
-            scores = self._scores(span[0], span[1])
-            totals = scores[:, 1:].sum(axis=0)
-            labels = [person.label for person in self.people.persons]
-            best = int(totals.argmax())
-            margin = totals[best] - totals[labels.index(turn.label)]
-            if margin < self._config.revise_margin:
+            span = [(int(at) - origin) // FRAME for at in (turn.start, turn.end)]
+            spoken = path[span[0] - begin : span[1] - begin]
+            counts = np.bincount(spoken, minlength=len(labels) + 1)[1:]
+            best = int(counts.argmax())
+            if labels[best] == turn.label or counts[best] < self._config.revise_share * len(spoken):
                 continue
             self._talked[turn.label] -= span[1] - span[0]
             self._talked[labels[best]] = self._talked.get(labels[best], 0) + span[1] - span[0]
@@ -205,7 +209,7 @@ class SpeakerTurns:
                 id=self._number(),
                 label=labels[best],
                 primary=labels[best] == self._leader(),
-                confidence=_confidence(scores, best + 1),
+                confidence=_confidence(scores[span[0] - begin : span[1] - begin], best + 1),
                 emitted_at=SampleIndex(self._evidence.end),
                 revises=turn.id,
             )
