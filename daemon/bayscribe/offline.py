@@ -168,7 +168,7 @@ class _Results:
         self._tracks = self._text("tracks.jsonl")
         self._segments = self._text("segments.jsonl")
         self._chain = _Chain()
-        self._turns: dict[int, Turn] = {}
+        self._turns: dict[int, tuple[Turn, Turn]] = {}
 
     @classmethod
     def open(cls, folder: Path) -> "_Results":
@@ -199,16 +199,15 @@ class _Results:
         for segment in output.segments:
             _line(self._segments, self._chain.row(segment))
         for turn in output.turns:
-            if turn.revises is not None:
-                self._turns.pop(turn.revises, None)
-            self._turns[turn.id] = turn
+            first = turn if turn.revises is None else self._turns.pop(turn.revises)[0]
+            self._turns[turn.id] = (first, turn)
 
     def finish(self, stats: dict[str, Any]) -> None:
         """Write what is known only at the end: the turns in force, and the figures."""
-        turns = sorted(self._turns.values(), key=lambda turn: (turn.start, turn.end, turn.label))
+        turns = sorted(self._turns.values(), key=lambda pair: (pair[1].start, pair[1].end))
         with self._text("turns.jsonl") as file, self._text("turns.rttm") as rttm:
-            for turn in turns:
-                _line(file, _turn_row(turn))
+            for first, turn in turns:
+                _line(file, _turn_row(first, turn))
                 rttm.write(_rttm(turn))
         (self._folder / "stats.json").write_text(json.dumps(stats, indent=2) + "\n")
 
@@ -239,7 +238,8 @@ def _track_row(frame: TrackFrame) -> dict[str, Any]:
     return {"t": _seconds(frame.at), "talkers": talkers}
 
 
-def _turn_row(turn: Turn) -> dict[str, Any]:
+def _turn_row(first: Turn, turn: Turn) -> dict[str, Any]:
+    """A turn in force, as it was first emitted and as it stands after any revision."""
     azimuth = None if turn.azimuth_deg is None else round(turn.azimuth_deg, 2)
     return {
         "start": _seconds(turn.start),
@@ -248,7 +248,9 @@ def _turn_row(turn: Turn) -> dict[str, Any]:
         "primary": turn.primary,
         "confidence": round(turn.confidence, 4),
         "azimuth_deg": azimuth,
-        "emitted_at": _seconds(turn.emitted_at),
+        "emitted_at": _seconds(first.emitted_at),
+        "emitted_as": first.label,
+        "revised_at": None if turn is first else _seconds(turn.emitted_at),
     }
 
 
