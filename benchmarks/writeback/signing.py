@@ -22,12 +22,14 @@ class Signer:
     Args:
         config: the relay's configuration file.
         log: file that takes what the process says.
+        carry: the process carries its letters itself.
     """
 
-    def __init__(self, config: Path, log: Path) -> None:
+    def __init__(self, config: Path, log: Path, *, carry: bool = False) -> None:
         self.confirmed: dict[str, SignedNote] = {}
         self.kills = 0
         self._command = [sys.executable, "-m", "benchmarks.writeback.signer", str(config)]
+        self._command += ["carry"] if carry else []
         self._log = log
         self._pending: dict[str, SignedNote] = {}
         self._lock = threading.Lock()
