@@ -65,10 +65,10 @@ class DiarizeConfig(Struct, frozen=True, forbid_unknown_fields=True):
     clusters: Count = 4
     windows_per_cluster: Count = 45
     merge_cosine: Share = 0.6
-    known_cosine: Share = 0.3
+    known_cosine: Share = 0.15
     least_windows: Positive = 10.0
     least_speech: Share = 0.4
     most_unknown: Annotated[int, Meta(ge=1, le=16)] = 6
-    longest_turn_s: Positive = 1.2
+    longest_turn_s: Positive = 1.0
     revise_s: Annotated[float, Meta(ge=0.0, le=10.0)] = 9.4
     revise_share: Share = 0.6
