@@ -24,7 +24,8 @@ def _buzz(pitch_hz: float, formants_hz: tuple[float, ...], seconds: float, seed:
         ring = np.exp(-2 * np.pi * 60 * rings) * np.sin(2 * np.pi * formant * rings)
         voice += np.convolve(pulses, ring)[: len(t)]
     voice *= 1 + 0.5 * np.sin(2 * np.pi * 3 * t)
-    return (voice / np.abs(voice).max() * 8000).astype(np.int16)
+    pcm: Pcm = (voice / np.abs(voice).max() * 8000).astype(np.int16)
+    return pcm
 
 
 @pytest.fixture(scope="module")

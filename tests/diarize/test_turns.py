@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from numpy.typing import NDArray
 
 from bayscribe.diarize.config import DiarizeConfig
 from bayscribe.diarize.enrol import Voiceprint
@@ -21,10 +22,11 @@ SCRIPT = ((1.0, 6.0, 0), (7.0, 12.0, 1), (13.0, 18.0, 0), (19.0, 24.0, 1))
 """Seconds from, to, and who: an odd sample is voice 1's, an even one voice 0's."""
 
 
-def _voices() -> np.ndarray:
+def _voices() -> NDArray[np.float64]:
     rng = np.random.default_rng(3)
     both = rng.standard_normal((2, 192))
-    return both / np.linalg.norm(both, axis=1, keepdims=True)
+    unit: NDArray[np.float64] = both / np.linalg.norm(both, axis=1, keepdims=True)
+    return unit
 
 
 VOICES = _voices()
