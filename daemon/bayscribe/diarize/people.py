@@ -153,7 +153,7 @@ class People:
                     who[free[row]] = older[column]
         for cluster in free:
             if cluster not in who:
-                found = self._found(mixture.voices[cluster], at)
+                found = self._found(mixture.voices[cluster], set(who.values()), at)
                 if found is not None:
                     who[cluster] = found
         self._owner = [who.get(int(cluster), _NOBODY) for cluster in hard]
@@ -165,15 +165,25 @@ class People:
                 person.voice = within(person.voice, anchor, self._config.widest_drift_deg)
         self._fade(set(who.values()), at)
 
-    def _found(self, voice: Values, at: int) -> int | None:
-        """A new unknown person, or the one who is most alike when there are enough."""
-        if len(self.persons) - self.known >= self._config.most_unknown:
+    def _found(self, voice: Values, taken: set[int], at: int) -> int | None:
+        """Somebody from before the clustered minutes, or a new person if there is room."""
+        unknown = range(self.known, len(self.persons))
+        for number in unknown:
+            person = self.persons[number]
+            known_before = number not in taken and person.weight > 0
+            if known_before and voice @ person.voice > self._config.merge_cosine:
+                return number
+        gone = [k for k in unknown if k not in taken and not self.persons[k].voice.any()]
+        if not gone and len(unknown) >= self._config.most_unknown:
             LOG.debug("no further person", extra={"at": at})
             return None
         self._named += 1
-        label = f"unknown-{self._named}"
-        self.persons.append(Person(label, None, np.zeros(len(voice)), voice=voice))
-        LOG.debug("new person", extra={"at": at, "label": label})
+        person = Person(f"unknown-{self._named}", None, np.zeros(len(voice)), voice=voice)
+        LOG.debug("new person", extra={"at": at, "label": person.label})
+        if gone:
+            self.persons[gone[0]] = person
+            return gone[0]
+        self.persons.append(person)
         return len(self.persons) - 1
 
     def _fade(self, present: set[int], at: int) -> None:
