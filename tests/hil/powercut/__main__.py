@@ -47,6 +47,7 @@ def cut_unflushed(root: Path, cuts: int, chance: random.Random) -> bool:
         machine = Machine(root, data, _log("unflushed", number), "powercut.unflushed")
         _boot(machine, promises, number < cuts, chance)
         if promises.broken:
+            print(f"control, after cut {number}: {promises.problems[-1]}", flush=True)
             break
     print(
         f"control without flushes: {cuts} cuts, {promises.lost} records lost in "
