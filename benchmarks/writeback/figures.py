@@ -28,5 +28,5 @@ def machine() -> str:
     load = ", ".join(f"{value:.1f}" for value in os.getloadavg())
     return (
         f"{os.cpu_count()} CPUs ({platform.machine()}), Python {platform.python_version()}, "
-        f"load average before {load}"
+        f"load average {load}"
     )
