@@ -24,7 +24,7 @@ from bayscribe.diarize.voice import VoiceEncoder
 from bayscribe.stream import Analysis, Pcm, TrackFrame, Turn
 from bayscribe.units import SAMPLE_RATE, SampleIndex
 
-AHEAD = 4
+AHEAD = 3
 """Frames of the beam behind a turn's end that its decision waits for."""
 
 ROLE_AFTER_S = 10.0
