@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from bayscribe.audio.channel_check import ChannelCheck
 from bayscribe.diarize.enrol import Voiceprint, enrol
 from bayscribe.diarize.interpreter import load_network
+from bayscribe.diarize.presence import Presence
 from bayscribe.diarize.speech import VoiceActivity
 from bayscribe.diarize.turns import SpeakerTurns
 from bayscribe.diarize.voice import VoiceEncoder
@@ -82,6 +83,8 @@ class Assembly:
         self._primary = primary
         self._speech = load_network("speech", threads=threads)
         self._speaker = load_network("speaker", threads=threads)
+        self._segmentation = load_network("segmentation", threads=threads)
+        self._presence = load_network("presence", threads=threads)
         encoder = VoiceEncoder(self._speaker)
         self._voiceprints: tuple[Voiceprint, ...] = tuple(
             enrol(voice.label, voice.pcm, encoder) for voice in voices
@@ -90,7 +93,8 @@ class Assembly:
     @property
     def models(self) -> dict[str, bytes]:
         """SHA-256 of each network in use, by name."""
-        return {network.name: network.sha256 for network in (self._speech, self._speaker)}
+        networks = (self._speech, self._speaker, self._segmentation, self._presence)
+        return {network.name: network.sha256 for network in networks}
 
     def pipeline(self, timer: StageTimer | None = None) -> Pipeline:
         """New stages for a new recording."""
@@ -99,6 +103,7 @@ class Assembly:
             VoiceEncoder(self._speaker),
             self._voiceprints,
             self._primary,
+            presence=Presence(self._segmentation, self._presence),
         )
         localizer = Localizer(self._geometry)
         stages = Stages(

@@ -15,6 +15,7 @@ SHAPES: dict[str, dict[str, tuple[int, ...]]] = {
     "speech": {"x": (1, 576), "h": (1, 128), "c": (1, 128)},
     "segmentation": {"wav": (1, 80_000)},
     "speaker": {"fbank": (1, 150, 80)},
+    "presence": {"x": (1, 142)},
 }
 
 

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from bayscribe.diarize.interpreter import Floats
 from bayscribe.diarize.mixture import CELLS, Places, Values
+from bayscribe.diarize.presence import LATENCY, Presence
 from bayscribe.diarize.speech import VoiceActivity
 from bayscribe.diarize.voice import DIMENSIONS, WINDOW, VoiceEncoder
 from bayscribe.stream import Pcm, SpeechFrame, TrackFrame
@@ -36,9 +37,13 @@ class Evidence:
     Args:
         activity: voice activity on the beam.
         encoder: of voices.
+        presence: whether somebody near speaks; None leaves it to the features alone.
     """
 
-    def __init__(self, activity: VoiceActivity, encoder: VoiceEncoder) -> None:
+    def __init__(
+        self, activity: VoiceActivity, encoder: VoiceEncoder, presence: Presence | None = None
+    ) -> None:
+        self._presence = presence
         self._activity = activity
         self._encoder = encoder
         self._levels: deque[float] = deque(maxlen=FLOOR_FRAMES)
@@ -47,6 +52,8 @@ class Evidence:
     def restart(self, first: SampleIndex) -> None:
         """Begin at ``first``: nothing before it belongs to what comes."""
         self._activity.reset()
+        if self._presence is not None:
+            self._presence.reset()
         self.origin = self.end = int(first)
         self.frames = 0
         self._beam: Pcm = np.empty(0, np.int16)
@@ -54,6 +61,7 @@ class Evidence:
         self._vad: deque[tuple[int, float]] = deque()
         self._tracks: dict[int, TrackFrame] = {}
         self._features: list[tuple[float, float, float]] = []
+        self._near: list[float] = []
         self._seen: list[Places] = []
         self._from = 0
         self._windows: list[Floats] = []
@@ -83,6 +91,7 @@ class Evidence:
         self._features.append((self._above_floor(frame), self._spoken(begin + FRAME), 0.0))
         self._seen.append(np.zeros(CELLS))
         self._look(self.frames)
+        self._judge(frame)
         self.frames += 1
         done = []
         while begin + FRAME >= self.origin + self._next_window * HOP + WINDOW:
@@ -124,11 +133,34 @@ class Evidence:
             self._seen[-1][round(track.azimuth_deg / 360.0 * CELLS) % CELLS] += track.salience
         self._seen[-1] /= max(float(self._seen[-1].sum()), 1.0)
 
+    def _judge(self, frame: Pcm) -> None:
+        """Enter the presence of the frame that is decided now."""
+        if self._presence is None:
+            return
+        _, spoken, track = self._features[-1]
+        odds = self._presence.push(frame, spoken, track)
+        if odds is not None:
+            self._near.append(odds)
+
+    def near(self, begin: int, end: int) -> Values | None:
+        """Log-odds of near speech (frames,), the newest decided one held; None without."""
+        if not self._near:
+            return None
+        newest = self._near_from + len(self._near) - 1
+        numbers = np.clip(np.arange(begin, end), self._near_from, newest)
+        return np.array(self._near)[numbers - self._near_from]
+
+    @property
+    def _near_from(self) -> int:
+        return self.frames - LATENCY - len(self._near)
+
     def _forget(self) -> None:
         """Drop what is too old for any turn, a block at a time."""
         if len(self._features) > 2 * KEPT_FRAMES:
             del self._features[:KEPT_FRAMES], self._seen[:KEPT_FRAMES]
             self._from += KEPT_FRAMES
+        if len(self._near) > 2 * KEPT_FRAMES:
+            del self._near[:KEPT_FRAMES]
         if len(self._windows) > 2 * KEPT_FRAMES:
             del self._windows[:KEPT_FRAMES]
             self._windows_from += KEPT_FRAMES

@@ -19,6 +19,7 @@ from bayscribe.diarize.enrol import Voiceprint
 from bayscribe.diarize.evidence import FRAME, Evidence
 from bayscribe.diarize.mixture import CELLS, Places, Values
 from bayscribe.diarize.people import People
+from bayscribe.diarize.presence import Presence
 from bayscribe.diarize.speech import VoiceActivity
 from bayscribe.diarize.voice import VoiceEncoder
 from bayscribe.stream import Analysis, Pcm, TrackFrame, Turn
@@ -45,6 +46,7 @@ class SpeakerTurns:
         voices: known voices.
         primary: label of the primary clinician; without one, who talks most leads.
         config: thresholds.
+        presence: whether somebody near speaks; without it, a linear fusion says so.
     """
 
     def __init__(
@@ -54,9 +56,10 @@ class SpeakerTurns:
         voices: Sequence[Voiceprint],
         primary: str | None,
         config: DiarizeConfig | None = None,
+        presence: Presence | None = None,
     ) -> None:
         self._config = config or DiarizeConfig()
-        self._evidence = Evidence(activity, encoder)
+        self._evidence = Evidence(activity, encoder, presence)
         self.people = People(voices, self._config)
         self._primary = primary
         if primary is None:
@@ -144,7 +147,12 @@ class SpeakerTurns:
         """Log-odds of speech (frames,)."""
         config = self._config
         weights = np.array([config.speech_level, config.speech_vad, config.speech_track])
-        return np.asarray(config.speech_bias + self._evidence.features(begin, end) @ weights)
+        linear = np.asarray(config.speech_bias + self._evidence.features(begin, end) @ weights)
+        near = self._evidence.near(begin, end)
+        if near is None:
+            return linear
+        share = config.presence_share
+        return np.asarray(share * (near + config.presence_bias) + (1 - share) * linear)
 
     def _scores(self, begin: int, end: int) -> Values:
         """Log-likelihood ratios (frames, 1 + persons) against the pause.
