@@ -298,6 +298,8 @@ class Daemon:
             "pending": vault.pending,
             "pending_bytes": vault.pending_bytes,
             "written_bytes": vault.written_bytes,
+            "written_per_day": vault.written_per_day,
+            "damaged_records": len(self._vault.damaged),
             "buffer_level": str(self._vault.level()),
             "held_in_memory": self._recorder.held,
             "lost_samples": self._recorder.lost_samples,
