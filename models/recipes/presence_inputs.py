@@ -11,7 +11,7 @@ import numpy as np
 import soundfile
 
 from bayscribe.audio.channel_check import ChannelCheck
-from bayscribe.audio.profile import load_profile
+from bayscribe.audio.profiles import load_profile
 from bayscribe.diarize.interpreter import load_network
 from bayscribe.diarize.presence import FRAME, Presence
 from bayscribe.diarize.speech import VoiceActivity
