@@ -11,6 +11,7 @@ COMMANDS: dict[str, str] = {
     "export": "write one encounter's audio and turns as files (development)",
     "submit": "put one attested note through the write-back",
     "letters": "list, show and replay notes that are not in the chart",
+    "trace": "run the tracer over recorded patient timelines",
     "pki": "make certificates and keys for a site without a PKI of its own",
 }
 """Name and one line about it; the module has the same name."""

@@ -1,0 +1,118 @@
+"""The conditions of the catalogue as types, and the strict parser that makes them."""
+
+from dataclasses import dataclass
+from typing import Any
+
+from bayscribe.errors import ConfigError
+
+OPERATORS = ("gt", "ge", "lt", "le", "eq")
+KINDS = (
+    *("obs", "order", "med_order", "med_given", "proc", "doc"),
+    *("collected", "cc", "hx", "img", "rx", "adt"),
+)
+
+
+@dataclass(frozen=True)
+class Every:
+    """All of the parts hold."""
+
+    parts: tuple["Rule", ...]
+
+
+@dataclass(frozen=True)
+class AtLeast:
+    """At least ``n`` of the parts hold."""
+
+    n: int
+    parts: tuple["Rule", ...]
+
+
+@dataclass(frozen=True)
+class Negation:
+    """The part does not hold."""
+
+    part: "Rule"
+
+
+@dataclass(frozen=True)
+class Fact:
+    """The record holds such an event, with such a value if ``op`` is given."""
+
+    kind: str
+    concepts: tuple[str, ...]
+    op: str | None
+    value: Any
+    agg: str
+
+
+@dataclass(frozen=True)
+class Said:
+    """Somebody in one of the roles said one of the concepts."""
+
+    concepts: tuple[str, ...]
+    roles: tuple[str, ...]
+    polarity: str
+
+
+@dataclass(frozen=True)
+class Compared:
+    """A computed figure (``calc``) or a patient's attribute against a value."""
+
+    source: str
+    name: str
+    op: str
+    value: Any
+
+
+@dataclass(frozen=True)
+class Known:
+    """A named time can be computed."""
+
+    anchor: str
+
+
+Rule = Every | AtLeast | Negation | Fact | Said | Compared | Known
+
+
+def parse_rule(node: Any, where: str) -> Rule:  # noqa: ANN401 - parsed YAML
+    """A condition of the catalogue.
+
+    Raises:
+        ConfigError: it is not one; ``where`` names file and gap.
+    """
+    if not isinstance(node, dict) or len(node) != 1:
+        raise ConfigError(f"{where}: a condition is one key, not {node!r}", "correct the file")
+    [(key, body)] = node.items()
+    try:
+        if key in ("all", "any"):
+            parts = tuple(parse_rule(part, where) for part in body)
+            return Every(parts) if key == "all" else AtLeast(1, parts)
+        if key == "at_least":
+            return AtLeast(int(body["n"]), tuple(parse_rule(part, where) for part in body["of"]))
+        if key == "not":
+            return Negation(parse_rule(body, where))
+        return _leaf(key, body, where)
+    except (KeyError, TypeError, ValueError) as error:
+        raise ConfigError(f"{where}: {key}: {error!r}", "correct the condition") from None
+
+
+def _leaf(key: str, body: Any, where: str) -> Rule:  # noqa: ANN401 - parsed YAML
+    if key == "anchor_known":
+        return Known(str(body))
+    if key == "said":
+        return Said(_names(body["concept"]), tuple(body["by"]), body["polarity"])
+    op = body.get("op")
+    if op not in OPERATORS and not (key == "fact" and op is None):
+        raise ConfigError(f"{where}: {key}: no operator {op!r}", f"use one of {OPERATORS}")
+    if key == "fact":
+        if body["kind"] not in KINDS:
+            raise ConfigError(f"{where}: no kind {body['kind']!r}", f"use one of {KINDS}")
+        concepts = _names(body["concept"])
+        return Fact(body["kind"], concepts, op, body.get("value"), body.get("agg", "any"))
+    if key in ("calc", "patient"):
+        return Compared(key, body["fn" if key == "calc" else "field"], op, body["value"])
+    raise ConfigError(f"{where}: no condition {key!r}", "see docs/tracer.md")
+
+
+def _names(value: Any) -> tuple[str, ...]:  # noqa: ANN401 - parsed YAML
+    return tuple(value) if isinstance(value, list) else (str(value),)
