@@ -4,12 +4,12 @@ A transaction costs a flush of the disk (milliseconds) however many records are 
 so one thread takes everything that waits and commits it together.
 """
 
-import queue
 import threading
 import time
 from concurrent.futures import Future
 
 from bayscribe.errors import StorageError
+from bayscribe_relay.store.groups import GroupQueue
 from bayscribe_relay.store.records import Batch
 from bayscribe_relay.store.store import Store
 
@@ -25,7 +25,7 @@ class Committer:
 
     def __init__(self, store: Store) -> None:
         self._store = store
-        self._queue: queue.SimpleQueue[tuple[Batch, Future[bool]] | None] = queue.SimpleQueue()
+        self._queue: GroupQueue[tuple[Batch, Future[bool]]] = GroupQueue(MOST_BATCHES)
         self._busy_since: float | None = None
         self._thread = threading.Thread(target=self._run, name="committer", daemon=True)
         self._thread.start()
@@ -43,7 +43,7 @@ class Committer:
 
     def waiting(self) -> int:
         """How many batches wait."""
-        return self._queue.qsize()
+        return self._queue.waiting()
 
     def stuck_for(self) -> float:
         """Seconds that the transaction under way has taken, 0 when idle."""
@@ -52,32 +52,17 @@ class Committer:
 
     def close(self) -> None:
         """Commit what waits, then end the thread."""
-        self._queue.put(None)
+        self._queue.end()
         self._thread.join()
 
     def _run(self) -> None:
         ending = False
         while not ending:
-            group, ending = self._take()
+            group, ending = self._queue.take()
             if group:
                 self._busy_since = time.monotonic()
                 self._commit(group)
                 self._busy_since = None
-
-    def _take(self) -> tuple[list[tuple[Batch, Future[bool]]], bool]:
-        first = self._queue.get()
-        if first is None:
-            return [], True
-        group = [first]
-        while len(group) < MOST_BATCHES:
-            try:
-                item = self._queue.get_nowait()
-            except queue.Empty:
-                break
-            if item is None:
-                return group, True
-            group.append(item)
-        return group, False
 
     def _commit(self, group: list[tuple[Batch, Future[bool]]]) -> None:
         try:

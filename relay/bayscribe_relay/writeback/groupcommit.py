@@ -6,7 +6,6 @@ few flushes instead of queueing for forty.
 """
 
 import asyncio
-import queue
 import threading
 from collections.abc import Callable
 from concurrent.futures import Future
@@ -16,6 +15,7 @@ import sqlalchemy as sa
 from sqlalchemy.exc import SQLAlchemyError
 
 from bayscribe_relay.store.database import storage_error
+from bayscribe_relay.store.groups import GroupQueue
 
 T = TypeVar("T")
 Work = Callable[[sa.Connection], Any]
@@ -33,7 +33,7 @@ class GroupCommit:
 
     def __init__(self, engine: sa.Engine) -> None:
         self._engine = engine
-        self._queue: queue.SimpleQueue[tuple[Work, Future[Any]] | None] = queue.SimpleQueue()
+        self._queue: GroupQueue[tuple[Work, Future[Any]]] = GroupQueue(MOST)
         self._thread = threading.Thread(target=self._run, name="group-commit", daemon=True)
         self._thread.start()
 
@@ -56,30 +56,15 @@ class GroupCommit:
 
     def close(self) -> None:
         """Commit what waits, then end the thread."""
-        self._queue.put(None)
+        self._queue.end()
         self._thread.join()
 
     def _run(self) -> None:
         ending = False
         while not ending:
-            group, ending = self._take()
+            group, ending = self._queue.take()
             if group:
                 self._commit(group)
-
-    def _take(self) -> tuple[list[tuple[Work, "Future[Any]"]], bool]:
-        first = self._queue.get()
-        if first is None:
-            return [], True
-        group = [first]
-        while len(group) < MOST:
-            try:
-                item = self._queue.get_nowait()
-            except queue.Empty:
-                break
-            if item is None:
-                return group, True
-            group.append(item)
-        return group, False
 
     def _commit(self, group: list[tuple[Work, "Future[Any]"]]) -> None:
         try:
