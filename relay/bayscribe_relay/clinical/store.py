@@ -1,0 +1,394 @@
+"""Statements on the clinical tables.
+
+Every method may be called from any thread, and raises
+:class:`~bayscribe.errors.StorageError` when the database fails.
+"""
+
+import threading
+import time
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any, Final, TypeVar
+
+import msgspec
+import sqlalchemy as sa
+from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.exc import SQLAlchemyError
+
+from bayscribe.errors import BadUse
+from bayscribe_relay.clinical import tables
+from bayscribe_relay.clinical.drafts import Draft
+from bayscribe_relay.clinical.events import ClinicalEvent
+from bayscribe_relay.clinical.prompts import PromptCard
+from bayscribe_relay.clinical.speech import Utterance
+from bayscribe_relay.clinical.stays import Binding, Stay
+from bayscribe_relay.store.database import make_tables, open_engine, storage_error
+
+T = TypeVar("T")
+_JSON: Final = msgspec.json.Encoder()
+_LATE_S: Final = 30
+"""How long a transaction that drew its change number may take to commit on PostgreSQL."""
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """Something of a stay changed: ``what`` is stay, binding, event, utterance, prompt, draft."""
+
+    n: int
+    stay: str
+    what: str
+    ref: str
+    at_ns: int
+
+
+class ClinicalStore:
+    """Stays, bindings, events, utterances, prompts and drafts of one database.
+
+    Args:
+        url: SQLAlchemy URL, the relay's ``store.url``.
+    """
+
+    def __init__(self, url: str) -> None:
+        self.engine = open_engine(url)
+        try:
+            make_tables(self.engine, tables.metadata)
+        except SQLAlchemyError as error:
+            raise storage_error(error) from None
+        self._listeners: list[Callable[[], None]] = []
+        self._lock = threading.Lock()
+
+    def close(self) -> None:
+        """Let go of all connections."""
+        self.engine.dispose()
+
+    @contextmanager
+    def transaction(self) -> Iterator[sa.Connection]:
+        """A durable transaction; listeners are told once it is committed."""
+        try:
+            with self.engine.begin() as connection:
+                yield connection
+        except SQLAlchemyError as error:
+            raise storage_error(error) from None
+        with self._lock:
+            listeners = list(self._listeners)
+        for listener in listeners:
+            listener()
+
+    def listen(self, listener: Callable[[], None]) -> Callable[[], None]:
+        """Call back (from any thread) after each transaction of this process.
+
+        Returns:
+            a function that ends it.
+        """
+        with self._lock:
+            self._listeners.append(listener)
+
+        def end() -> None:
+            with self._lock:
+                self._listeners.remove(listener)
+
+        return end
+
+    # -- stays and bindings
+
+    def put_stay(self, stay: Stay, connection: sa.Connection | None = None) -> None:
+        """Insert a stay or replace it by its id."""
+        row = {
+            "id": stay.id,
+            "site": stay.site,
+            "mrn": stay.patient.mrn,
+            "visit_number": stay.visit_number,
+            "bay": stay.bay,
+            "state": stay.state,
+            "arrived_ns": stay.arrived_ns,
+            "body": _JSON.encode(stay),
+        }
+        with self._within(connection) as link:
+            _upsert(link, tables.stays, "id", row)
+            _note(link, stay.id, "stay", stay.id)
+
+    def stay(self, ident: str) -> Stay | None:
+        """A stay by our id."""
+        return self._one(Stay, tables.stays, tables.stays.c.id == ident)
+
+    def stay_of_visit(self, site: str, visit_number: str) -> Stay | None:
+        """A stay by the EMR's visit number."""
+        c = tables.stays.c
+        return self._one(Stay, tables.stays, (c.site == site) & (c.visit_number == visit_number))
+
+    def stays(
+        self, *, state: str | None = None, bay: str | None = None, mrn: str | None = None
+    ) -> list[Stay]:
+        """Stays, latest arrival first."""
+        c = tables.stays.c
+        wanted = [
+            column == value
+            for column, value in ((c.state, state), (c.bay, bay), (c.mrn, mrn))
+            if value is not None
+        ]
+        return self._many(Stay, tables.stays, wanted, c.arrived_ns.desc())
+
+    def bind(self, binding: Binding, connection: sa.Connection | None = None) -> None:
+        """Add a binding."""
+        with self._within(connection) as link:
+            link.execute(sa.insert(tables.bindings).values(**msgspec.structs.asdict(binding)))
+            _note(link, binding.stay, "binding", binding.recording)
+
+    def replace_bindings(
+        self, recording: str, bindings: Sequence[Binding], connection: sa.Connection | None = None
+    ) -> None:
+        """Say anew which stays a recording belongs to (a correction, or an end)."""
+        with self._within(connection) as link:
+            where = tables.bindings.c.recording == recording
+            before = link.execute(sa.select(tables.bindings.c.stay).where(where)).scalars().all()
+            link.execute(sa.delete(tables.bindings).where(where))
+            for binding in bindings:
+                link.execute(sa.insert(tables.bindings).values(**msgspec.structs.asdict(binding)))
+            for stay in {*before, *(b.stay for b in bindings)}:
+                _note(link, stay, "binding", recording)
+
+    def bindings(
+        self, *, stay: str | None = None, recording: str | None = None, device: str | None = None
+    ) -> list[Binding]:
+        """Bindings in order of time."""
+        c = tables.bindings.c
+        query = sa.select(tables.bindings).order_by(c.from_ns, c.n)
+        for column, value in ((c.stay, stay), (c.recording, recording), (c.device, device)):
+            if value is not None:
+                query = query.where(column == value)
+        names = Binding.__struct_fields__
+        return [Binding(**{n: getattr(row, n) for n in names}) for row in self._rows(query)]
+
+    # -- events
+
+    def add_events(
+        self, events: Iterable[ClinicalEvent], connection: sa.Connection | None = None
+    ) -> int:
+        """Add events; one with a known id and version is let go.
+
+        Returns:
+            how many were new.
+        """
+        new = 0
+        with self._within(connection) as link:
+            for event in events:
+                row = {
+                    "id": event.id,
+                    "version": event.version,
+                    "stay": event.stay,
+                    "visit_number": event.visit_number,
+                    "body": _JSON.encode(event),
+                }
+                if insert_new(link, tables.events, row):
+                    new += 1
+                    _note(link, event.stay, "event", event.id)
+        return new
+
+    def events(self, stay: str) -> list[ClinicalEvent]:
+        """All versions of a stay's events, in order of receipt."""
+        c = tables.events.c
+        return self._many(ClinicalEvent, tables.events, [c.stay == stay], c.n)
+
+    def unbound_events(self, visit_number: str) -> list[ClinicalEvent]:
+        """Events that came before their stay was known."""
+        c = tables.events.c
+        wanted = [c.stay == "", c.visit_number == visit_number]
+        return self._many(ClinicalEvent, tables.events, wanted, c.n)
+
+    def move_events(
+        self,
+        events: Iterable[ClinicalEvent],
+        stay: str,
+        connection: sa.Connection | None = None,
+    ) -> None:
+        """Give events to another stay (bound late, merged, or corrected)."""
+        c = tables.events.c
+        with self._within(connection) as link:
+            for event in events:
+                moved = msgspec.structs.replace(event, stay=stay)
+                link.execute(
+                    sa.update(tables.events)
+                    .where(c.id == event.id, c.version == event.version)
+                    .values(stay=stay, body=_JSON.encode(moved))
+                )
+                for touched in {event.stay, stay}:
+                    _note(link, touched, "event", event.id)
+
+    # -- utterances
+
+    def put_utterance(self, utterance: Utterance, connection: sa.Connection | None = None) -> None:
+        """Insert an utterance or replace it by its id."""
+        row = {
+            "id": utterance.id,
+            "recording": utterance.recording,
+            "stay": utterance.stay,
+            "start_ns": utterance.start_ns,
+            "body": _JSON.encode(utterance),
+        }
+        with self._within(connection) as link:
+            c = tables.utterances.c
+            before = link.execute(sa.select(c.stay).where(c.id == utterance.id)).scalar()
+            _upsert(link, tables.utterances, "id", row)
+            for touched in {utterance.stay, before or utterance.stay}:
+                _note(link, touched, "utterance", utterance.id)
+
+    def utterance(self, ident: str) -> Utterance | None:
+        """An utterance by its id."""
+        return self._one(Utterance, tables.utterances, tables.utterances.c.id == ident)
+
+    def utterances(
+        self, *, stay: str | None = None, recording: str | None = None
+    ) -> list[Utterance]:
+        """Utterances in order of time, withdrawn ones included."""
+        c = tables.utterances.c
+        wanted = [
+            column == value
+            for column, value in ((c.stay, stay), (c.recording, recording))
+            if value is not None
+        ]
+        return self._many(Utterance, tables.utterances, wanted, c.start_ns)
+
+    # -- prompts and drafts
+
+    def put_prompt(self, prompt: PromptCard, connection: sa.Connection | None = None) -> None:
+        """Insert a prompt or replace it by its id."""
+        row = {
+            "id": prompt.id,
+            "stay": prompt.stay,
+            "state": prompt.state,
+            "fired_ns": prompt.fired_ns,
+            "body": _JSON.encode(prompt),
+        }
+        with self._within(connection) as link:
+            _upsert(link, tables.prompts, "id", row)
+            _note(link, prompt.stay, "prompt", prompt.id)
+
+    def prompt(self, ident: str) -> PromptCard | None:
+        """A prompt by its id."""
+        return self._one(PromptCard, tables.prompts, tables.prompts.c.id == ident)
+
+    def prompts(self, stay: str) -> list[PromptCard]:
+        """A stay's prompts in the order in which they fired."""
+        c = tables.prompts.c
+        return self._many(PromptCard, tables.prompts, [c.stay == stay], c.fired_ns)
+
+    def draft(self, stay: str) -> Draft | None:
+        """The latest revision of a stay's draft."""
+        c = tables.drafts.c
+        found = self._many(Draft, tables.drafts, [c.stay == stay], c.revision.desc(), 1)
+        return found[0] if found else None
+
+    def draft_at(self, stay: str, revision: int) -> Draft | None:
+        """One revision of a stay's draft."""
+        c = tables.drafts.c
+        return self._one(Draft, tables.drafts, (c.stay == stay) & (c.revision == revision))
+
+    def put_draft(self, draft: Draft, connection: sa.Connection | None = None) -> None:
+        """Add the next revision of a draft; earlier ones are kept.
+
+        Raises:
+            BadUse: ``revision``: somebody else has made this revision meanwhile.
+        """
+        row = {"stay": draft.stay, "revision": draft.revision, "body": _JSON.encode(draft)}
+        with self._within(connection) as link:
+            if not insert_new(link, tables.drafts, row):
+                raise BadUse(
+                    "the draft has changed meanwhile", "look at the new one", code="revision"
+                )
+            _note(link, draft.stay, "draft", str(draft.revision))
+
+    # -- changes
+
+    def changes(self, after: int, *, stay: str | None = None) -> list[Change]:
+        """Changes with a number above ``after``, in order."""
+        c = tables.changes.c
+        query = sa.select(tables.changes).where(c.n > after).order_by(c.n)
+        if stay is not None:
+            query = query.where(c.stay == stay)
+        return [Change(r.n, r.stay, r.what, r.ref, r.at_ns) for r in self._rows(query)]
+
+    def last_change(self) -> int:
+        """Number of the newest change, 0 if there is none."""
+        rows = self._rows(sa.select(sa.func.max(tables.changes.c.n).label("n")))
+        return int(rows[0].n or 0)
+
+    # -- inside
+
+    @contextmanager
+    def _within(self, connection: sa.Connection | None) -> Iterator[sa.Connection]:
+        if connection is not None:
+            yield connection
+            return
+        with self.transaction() as own:
+            yield own
+
+    def _rows(self, query: sa.Select[Any]) -> Sequence[Any]:
+        try:
+            with self.engine.connect() as connection:
+                return connection.execute(query).all()
+        except SQLAlchemyError as error:
+            raise storage_error(error) from None
+
+    def _one(self, kind: type[T], table: sa.Table, where: sa.ColumnElement[bool]) -> T | None:
+        rows = self._rows(sa.select(table.c.body).where(where))
+        return msgspec.json.decode(rows[0].body, type=kind) if rows else None
+
+    def _many(
+        self,
+        kind: type[T],
+        table: sa.Table,
+        wanted: Sequence[sa.ColumnElement[bool]],
+        order: sa.ColumnElement[Any],
+        limit: int | None = None,
+    ) -> list[T]:
+        query = sa.select(table.c.body).where(*wanted).order_by(order).limit(limit)
+        return [msgspec.json.decode(row.body, type=kind) for row in self._rows(query)]
+
+
+class Changes:
+    """A cursor over the changes of all relays on the database.
+
+    Numbers are drawn before a transaction commits, so on PostgreSQL a lower one may appear
+    after a higher one: numbers of the last 30 seconds are looked at again, and each is
+    handed out once.
+    """
+
+    def __init__(self, store: ClinicalStore, after: int | None = None) -> None:
+        self._store = store
+        self._floor = store.last_change() if after is None else after
+        self._seen: dict[int, int] = {}
+
+    def take(self) -> list[Change]:
+        """What is new since the last call."""
+        new = [c for c in self._store.changes(self._floor) if c.n not in self._seen]
+        self._seen.update({change.n: change.at_ns for change in new})
+        old = time.time_ns() - _LATE_S * 10**9
+        settled = [n for n, at in self._seen.items() if at < old]
+        if settled:
+            self._floor = max(self._floor, *settled)
+            self._seen = {n: at for n, at in self._seen.items() if n > self._floor}
+        return new
+
+
+def _note(link: sa.Connection, stay: str, what: str, ref: str) -> None:
+    link.execute(
+        sa.insert(tables.changes).values(stay=stay, what=what, ref=ref, at_ns=time.time_ns())
+    )
+
+
+def _upsert(link: sa.Connection, table: sa.Table, key: str, row: dict[str, Any]) -> None:
+    changed = link.execute(sa.update(table).where(table.c[key] == row[key]).values(**row))
+    if changed.rowcount == 0:
+        link.execute(sa.insert(table).values(**row))
+
+
+def insert_new(link: sa.Connection, table: sa.Table, row: dict[str, Any]) -> bool:
+    """Insert a row unless a unique constraint already holds one; whether it was inserted.
+
+    Not a savepoint around an INSERT: Python's sqlite3 begins no transaction for SAVEPOINT,
+    so releasing the first one would commit half of the caller's work.
+    """
+    dialect = sqlite if link.dialect.name == "sqlite" else postgresql
+    statement = dialect.insert(table).values(**row).on_conflict_do_nothing()
+    return link.execute(statement).rowcount == 1
