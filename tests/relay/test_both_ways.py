@@ -21,7 +21,7 @@ from bayscribe.wire.messages import (
     Segment,
     encode,
 )
-from bayscribe_relay.ingest.hub import Hub, ToDevice
+from bayscribe_relay.ingest.hub import Hub, Observer, ToDevice
 from bayscribe_relay.ingest.session import Session
 from faults.recorder import BOOT, MemoryBuffer, Record
 from faults.rig import RelayThread, Site, drained, until, uplink, uplink_config
@@ -144,3 +144,32 @@ def test_credit_is_shared_among_those_connected(tmp_path: Path) -> None:
                 websocket.recv(timeout=10)
             assert hub.credit() == 8
         until(lambda: hub.credit() == 32, "credit given back")
+
+
+class Noting(Observer):
+    def __init__(self) -> None:
+        self.noted: list[tuple[str, str]] = []
+
+    def joined(self, device: str) -> None:
+        self.noted.append(("joined", device))
+
+    def stored(self, device: str) -> None:
+        self.noted.append(("stored", device))
+
+    def outcome(self, device: str, outcome: PromptOutcome) -> None:
+        self.noted.append((outcome.outcome, device))
+
+
+def test_an_observer_is_told_what_the_devices_do(tmp_path: Path) -> None:
+    site = Site(tmp_path)
+    device = site.enrol("bay-1")
+    noting = Noting()
+    with RelayThread(site.relay()) as server:
+        server.hub.observers.append(noting)
+        buffer = MemoryBuffer("bay-1")
+        buffer.extend(site.recorder(device).recording("e" * 32, 2))
+        with uplink(uplink_config(site, device, server.port), "bay-1", buffer) as link:
+            link.send_outcome(PromptOutcome(id="p", outcome="played", wall_ns=1))
+            until(lambda: ("played", "bay-1") in noting.noted, "the outcome")
+            until(lambda: ("stored", "bay-1") in noting.noted, "the records")
+    assert noting.noted[0] == ("joined", "bay-1")

@@ -4,7 +4,7 @@ import asyncio
 from concurrent.futures import ThreadPoolExecutor
 from typing import Protocol
 
-from bayscribe.wire.messages import Command, Credit, Prompt, PromptWithdrawn
+from bayscribe.wire.messages import Command, Credit, Prompt, PromptOutcome, PromptWithdrawn
 from bayscribe.wire.seal import OpeningKey
 from bayscribe_relay.config import IngestConfig
 from bayscribe_relay.ingest.committer import Committer
@@ -28,11 +28,28 @@ class Connected(Protocol):
         ...
 
 
+class Observer:
+    """Who wants to know what the devices do; every method is called in the event loop.
+
+    None may block or raise: the connection that calls waits for it.
+    """
+
+    def joined(self, device: str) -> None:
+        """A device is connected and welcome."""
+
+    def stored(self, device: str) -> None:
+        """More of a device's records are durable."""
+
+    def outcome(self, device: str, outcome: PromptOutcome) -> None:
+        """A device said what became of a prompt; it is durable."""
+
+
 class Hub:
     """Store, keys, threads and the register of connected devices.
 
     Attributes:
         counters: what has happened since start, by name, for operators and benchmarks.
+        observers: told of what the devices do.
     """
 
     def __init__(
@@ -50,6 +67,7 @@ class Hub:
         self.pool = ThreadPoolExecutor(config.verify_threads, thread_name_prefix="verify")
         self.connected: dict[str, Connected] = {}
         self.counters: dict[str, int] = {}
+        self.observers: list[Observer] = []
         self._locks: dict[str, asyncio.Lock] = {}
 
     def lock(self, device: str) -> asyncio.Lock:

@@ -152,6 +152,8 @@ class Session:
             Welcome(durable=mark.seq, chain=mark.chain, credit=self._credit, minor=MINOR)
         )
         log.info("%s connected, durable through %d", self.device, mark.seq)
+        for observer in self._hub.observers:
+            observer.joined(self.device)
         tasks: list[asyncio.Task[None]] = [
             loop.create_task(self._receive()),
             loop.create_task(self._work(verifier)),
@@ -282,6 +284,8 @@ class Session:
         except StorageError as error:
             log.error("%s: outcome not stored: %s", self.device, error.line())  # noqa: TRY400
             raise _CloseError(CLOSE_TRY_LATER, "store") from None
+        for observer in self._hub.observers:
+            observer.outcome(self.device, outcome)
 
     async def _work(self, verifier: StreamVerifier) -> None:
         loop = asyncio.get_running_loop()
@@ -312,6 +316,8 @@ class Session:
             log.warning("%s: its stream was continued elsewhere", self.device)
             raise _CloseError(CLOSE_REPLACED, "stream continued elsewhere")
         self._hub.count("records", len(verdict.batch.records))
+        for observer in self._hub.observers:
+            observer.stored(self.device)
 
     async def _answer(self, verdict: Verdict, mark: DeviceMark) -> None:
         credit = self._hub.credit()
