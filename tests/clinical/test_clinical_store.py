@@ -161,3 +161,24 @@ def test_many_writers_make_one_audit_chain(store: ClinicalStore) -> None:
     for thread in threads:
         thread.join()
     assert len(list(audit.entries(store))) == 40
+
+
+def test_a_prompt_is_made_once_and_changed_only_from_the_state_it_is_in(
+    store: ClinicalStore,
+) -> None:
+    card = PromptCard(id="p", stay=STAY.id, gap="g", text="t", minute=3, fired_ns=1)
+    assert store.add_prompt(card)
+    assert not store.add_prompt(card)
+    shown = msgspec.structs.replace(card, state="shown", shown_ns=2)
+    assert store.change_prompt(shown, "waiting")
+    assert not store.change_prompt(msgspec.structs.replace(card, state="withdrawn"), "waiting")
+    assert store.prompts(STAY.id) == [shown]
+
+
+def test_only_what_came_since_is_read(store: ClinicalStore) -> None:
+    first = msgspec.structs.replace(EVENT, stay=STAY.id)
+    store.add_events([first])
+    found, n = store.events_after(STAY.id, 0)
+    assert found == [first]
+    store.add_events([msgspec.structs.replace(first, version=2)])
+    assert [event.version for event in store.events_after(STAY.id, n)[0]] == [2]

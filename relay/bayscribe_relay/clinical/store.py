@@ -20,7 +20,7 @@ from bayscribe.errors import BadUse
 from bayscribe_relay.clinical import tables
 from bayscribe_relay.clinical.drafts import Draft
 from bayscribe_relay.clinical.events import ClinicalEvent
-from bayscribe_relay.clinical.prompts import PromptCard
+from bayscribe_relay.clinical.prompts import PromptCard, PromptState
 from bayscribe_relay.clinical.speech import Utterance
 from bayscribe_relay.clinical.stays import Binding, Stay
 from bayscribe_relay.store.database import make_tables, open_engine, storage_error
@@ -190,6 +190,14 @@ class ClinicalStore:
         c = tables.events.c
         return self._many(ClinicalEvent, tables.events, [c.stay == stay], c.n)
 
+    def events_after(self, stay: str, n: int) -> tuple[list[ClinicalEvent], int]:
+        """A stay's events that were stored behind number ``n``, and the newest number."""
+        c = tables.events.c
+        query = sa.select(c.n, c.body).where(c.stay == stay, c.n > n).order_by(c.n)
+        rows = self._rows(query)
+        found = [msgspec.json.decode(row.body, type=ClinicalEvent) for row in rows]
+        return found, rows[-1].n if rows else n
+
     def unbound_events(self, visit_number: str) -> list[ClinicalEvent]:
         """Events that came before their stay was known."""
         c = tables.events.c
@@ -253,16 +261,31 @@ class ClinicalStore:
 
     def put_prompt(self, prompt: PromptCard, connection: sa.Connection | None = None) -> None:
         """Insert a prompt or replace it by its id."""
-        row = {
-            "id": prompt.id,
-            "stay": prompt.stay,
-            "state": prompt.state,
-            "fired_ns": prompt.fired_ns,
-            "body": _JSON.encode(prompt),
-        }
         with self._within(connection) as link:
-            _upsert(link, tables.prompts, "id", row)
+            _upsert(link, tables.prompts, "id", _prompt_row(prompt))
             _note(link, prompt.stay, "prompt", prompt.id)
+
+    def add_prompt(self, prompt: PromptCard) -> bool:
+        """Insert a prompt unless there is one of its id; whether it was inserted."""
+        with self.transaction() as link:
+            if not insert_new(link, tables.prompts, _prompt_row(prompt)):
+                return False
+            _note(link, prompt.stay, "prompt", prompt.id)
+        return True
+
+    def change_prompt(self, prompt: PromptCard, expected: PromptState) -> bool:
+        """Replace a prompt that is still in the state ``expected``; whether it was."""
+        c = tables.prompts.c
+        with self.transaction() as link:
+            changed = link.execute(
+                sa.update(tables.prompts)
+                .where(c.id == prompt.id, c.state == expected)
+                .values(**_prompt_row(prompt))
+            )
+            if changed.rowcount != 1:
+                return False
+            _note(link, prompt.stay, "prompt", prompt.id)
+        return True
 
     def prompt(self, ident: str) -> PromptCard | None:
         """A prompt by its id."""
@@ -369,6 +392,16 @@ class Changes:
             self._floor = max(self._floor, *settled)
             self._seen = {n: at for n, at in self._seen.items() if n > self._floor}
         return new
+
+
+def _prompt_row(prompt: PromptCard) -> dict[str, Any]:
+    return {
+        "id": prompt.id,
+        "stay": prompt.stay,
+        "state": prompt.state,
+        "fired_ns": prompt.fired_ns,
+        "body": _JSON.encode(prompt),
+    }
 
 
 def _note(link: sa.Connection, stay: str, what: str, ref: str) -> None:
