@@ -8,6 +8,7 @@ BENCHMARKS = {
     "appliance": "CPU, memory and latency of the whole appliance pipeline on a recording",
     "buffer": "durable appends, recovery time and write volume of the buffer",
     "ingest": "records and connections a second that a relay takes in durably",
+    "tracer": "events a second that the tracer judges, and memory of open encounters",
     "writeback.latency": "signed to verified in the chart, against polling",
     "writeback.throughput": "notes a second into the chart, and memory, on SQLite and PostgreSQL",
 }

@@ -21,7 +21,7 @@ def test_prompts_of_a_recorded_case_come_in_their_minute(case: dict) -> None:  #
     ]
     record = {(p.gap.id, p.closed_minute) for p in prompts if p.closed_by == "record"}
     assert {(e["gap"], e["t"]) for e in case.get("expected_withdrawn", [])} <= record
-    assert all(p.because for p in prompts)
+    assert all(p.fired.because for p in prompts)
 
 
 def test_order_of_arrival_in_the_file_does_not_matter() -> None:

@@ -2,10 +2,10 @@
 
 import argparse
 import json
+import sys
 from pathlib import Path
 
-from bayscribe_relay.tracer.case import read, replay
-from bayscribe_relay.tracer.evaluate import Prompt
+from bayscribe_relay.tracer.case import Prompt, prompts_of, read, tracer_of
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -16,7 +16,13 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Print every prompt with its minute."""
-    results = [(str(case["id"]), replay(case)) for case in read(options.cases)]
+    results: list[tuple[str, list[Prompt]]] = []
+    for case in read(options.cases):
+        tracer = tracer_of(case)
+        prompts = prompts_of(tracer.advance(int(case["horizon_min"])))
+        results.append((str(case["id"]), prompts))
+        for reason, count in tracer.refused.items():
+            print(f"{case['id']}: left out {count} x {reason}", file=sys.stderr)
     if options.json:
         shown = [{"id": name, "prompts": [_as_json(p) for p in ps]} for name, ps in results]
         print(json.dumps({"cases": shown}))
@@ -32,18 +38,21 @@ def _as_json(prompt: Prompt) -> dict[str, object]:
     return {
         "id": prompt.gap.id,
         "minute": prompt.minute,
-        "text": prompt.text,
+        "text": prompt.fired.text,
         "closed_minute": prompt.closed_minute,
         "closed_by": prompt.closed_by,
     }
 
 
 def _print(prompt: Prompt) -> None:
-    print(f"  minute {prompt.minute}: {prompt.text}")
-    print(f"    rule {prompt.gap.id} ({prompt.gap.group}: {prompt.gap.title})")
-    for line in prompt.because:
-        print(f"    because {line}")
+    print(f"  minute {prompt.minute}: {prompt.fired.text}")
+    print(f"    gap {prompt.gap.id} ({prompt.gap.group}: {prompt.gap.title})")
+    print(f"    rule {prompt.fired.rule}")
+    for reason in prompt.fired.because:
+        print(f"    because {reason.text}")
     for claim in prompt.gap.unverified:
         print(f"    to be confirmed by the site: {claim}")
-    if prompt.closed_minute is not None:
-        print(f"    closed at minute {prompt.closed_minute} ({prompt.closed_by})")
+    if prompt.closed is not None:
+        print(f"    closed at minute {prompt.closed.minute} ({prompt.closed.by})")
+        for reason in prompt.closed.because:
+            print(f"      because {reason.text}")

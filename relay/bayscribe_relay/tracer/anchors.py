@@ -1,144 +1,218 @@
-"""The named times from which the measures count."""
+"""The named times from which the measures count, in minutes from arrival."""
 
-from collections.abc import Callable
 from itertools import pairwise
 
+from bayscribe_relay.tracer.criteria import WINDOW_MIN
+from bayscribe_relay.tracer.reads import Computed, Key, facts, said
+from bayscribe_relay.tracer.record import OTHER_CAUSES, Record, first
 from bayscribe_relay.tracer.timeline import CLINICIANS
-from bayscribe_relay.tracer.view import WINDOW_MIN, View, first
+
+Minute = int | None
+
+_SUSPICION = ("suspected_infection", "sepsis", "severe_sepsis", "septic_shock")
 
 
-def compute(view: View, name: str) -> int | None:
-    """A named time, or None while the record does not give it."""
-    if name.startswith(("first:", "last:")):
-        which, kind, concept = name.split(":", 2)
-        times = view.times(kind, concept)
-        return (min if which == "first" else max)(times, default=None)
-    found = _ANCHORS.get(name)
-    return found(view) if found else None
+def anchor(name: str) -> Computed[Minute] | None:
+    """How a named time is computed; None if there is no such name."""
+    if name.startswith(("first:", "last:")) and name.count(":") == 2:
+        which, kind, concept = name.split(":")
+        pick = min if which == "first" else max
+        return Computed(lambda r: pick(r.times(kind, concept), default=None), facts(kind, concept))
+    return ANCHORS.get(name)
 
 
-def suspicion(view: View) -> int | None:
+def time_of(record: Record, name: str) -> Minute:
+    """A named time of the record, from what the network keeps where it does."""
+    if name in record.anchors:
+        return record.anchors[name]
+    found = anchor(name)
+    return found.compute(record) if found else None
+
+
+def suspicion(record: Record) -> Minute:
     """When an infection was first suspected: spoken, or by culture with treatment or lactate."""
-    words = ("suspected_infection", "sepsis", "severe_sepsis", "septic_shock")
-    times = [m.t for m in view.said(words)]
-    cultures = view.times("order", "order.blood_culture")
-    others = view.times("med_order", "med.iv_antibiotic")
-    others += view.times("med_given", "med.iv_antibiotic") + view.times("order", "order.lactate")
+    times = [m.t for m in record.said(_SUSPICION)]
+    cultures = record.times("order", "order.blood_culture")
+    others = record.times("med_order", "med.iv_antibiotic")
+    others = others + record.times("med_given", "med.iv_antibiotic")
+    others += record.times("order", "order.lactate")
     if cultures and others:
         times.append(max(min(cultures), min(others)))
     return first(times)
 
 
-def _documented(view: View, *concepts: str) -> list[int]:
-    times = [m.t if m.stated is None else m.stated for m in view.said(concepts)]
+def _documented(record: Record, *concepts: str) -> list[int]:
+    times = [m.t if m.stated is None else m.stated for m in record.said(concepts)]
     return [min(times)] if times else []
 
 
-def _suspected(view: View) -> int | None:
-    start = suspicion(view)
+def _suspected(record: Record) -> Minute:
+    start = suspicion(record)
     if start is None:
         return None
-    return next((t for t in range(start, view.now + 1) if len(view.sirs(t)) >= 2), None)
+    return _first_with_sirs(record, start, record.now, organ=False)
 
 
-def _severe(view: View) -> int | None:
-    if view.patient["age_years"] < 18:
+def _first_with_sirs(record: Record, start: int, last: int, *, organ: bool) -> Minute:
+    """First minute with two SIRS criteria (and organ dysfunction): only new findings begin it."""
+    start = max(0, start)
+    minutes = {start, *record.criterion_times("sirs", start)}
+    if organ:
+        minutes |= set(record.criterion_times("organ", start))
+    for t in sorted(minutes):
+        if t > last:
+            return None
+        if len(record.sirs(t)) >= 2 and (not organ or record.organ_dysfunction(t)):
+            return t
+    return None
+
+
+def _severe(record: Record) -> Minute:
+    if (record.patient.get("age_years") or 0) < 18:
         return None
-    times = _documented(view, "severe_sepsis", "septic_shock")
-    start = suspicion(view)
+    times = _documented(record, "severe_sepsis", "septic_shock")
+    start = suspicion(record)
     if start is not None:
-        last = min(view.now, start + WINDOW_MIN)
-        for t in range(max(0, start), last + 1):
-            if len(view.sirs(t)) >= 2 and view.organ_dysfunction(t):
-                times.append(t)
-                break
+        last = min(record.now, start + WINDOW_MIN)
+        met = _first_with_sirs(record, start, last, organ=True)
+        times += [] if met is None else [met]
     return first(times)
 
 
-def _initial_hypotension(view: View) -> int | None:
-    base = view.anchor("sepsis_suspected")
+def _initial_hypotension(record: Record) -> Minute:
+    base = time_of(record, "sepsis_suspected")
     if base is None:
         return None
-    low = view.low_pressures(base - WINDOW_MIN, base + WINDOW_MIN)
+    low = record.low_pressures(base - WINDOW_MIN, base + WINDOW_MIN)
     pairs = pairwise(low)
     return next((max(after, base) for before, after in pairs if after - before <= 180), None)
 
 
-def _crystalloid_trigger(view: View) -> int | None:
-    base = view.anchor("sepsis_suspected")
+def _crystalloid_trigger(record: Record) -> Minute:
+    base = time_of(record, "sepsis_suspected")
     if base is None:
         return None
-    low = view.anchor("initial_hypotension")
+    low = time_of(record, "initial_hypotension")
     times = [] if low is None else [low]
-    lactates = view.lactates()
-    excused = {m.criterion for m in view.said(("lactate_other_cause",))}
+    lactates = record.lactates()
+    excused = {m.criterion for m in record.said(("lactate_other_cause",))}
     if lactates and lactates[0].value >= 4 and "lactate" not in excused:
         times.append(max(lactates[0].t, base))
     return first(times)
 
 
-def _crystalloid_completed(view: View) -> int | None:
+def _crystalloid_completed(record: Record) -> Minute:
     given = [
         e
-        for e in view.facts("med_given", "med.crystalloid_bolus")
-        if e.end is not None and e.end <= view.now
+        for e in record.facts("med_given", "med.crystalloid_bolus")
+        if e.end is not None and e.end <= record.now
     ]
-    ordered = view.facts("med_order", "med.crystalloid_bolus")
+    ordered = record.facts("med_order", "med.crystalloid_bolus")
     if not given or sum(e.volume_ml for e in given) < sum(e.volume_ml for e in ordered):
         return None
     return max(e.end for e in given if e.end is not None)
 
 
-def _persistent_hypotension(view: View) -> int | None:
-    done = view.anchor("crystalloid_completed")
-    if done is None or view.anchor("severe_sepsis_presentation") is None:
+def _persistent_hypotension(record: Record) -> Minute:
+    done = time_of(record, "crystalloid_completed")
+    if done is None or time_of(record, "severe_sepsis_presentation") is None:
         return None
-    low = view.low_pressures(done, done + 60)
+    low = record.low_pressures(done, done + 60)
     return low[1] if len(low) >= 2 else None
 
 
-def _septic_shock(view: View) -> int | None:
-    times = _documented(view, "septic_shock")
-    severe = view.anchor("severe_sepsis_presentation")
+def _septic_shock(record: Record) -> Minute:
+    times = _documented(record, "septic_shock")
+    severe = time_of(record, "severe_sepsis_presentation")
     if severe is not None:
-        lactates = view.lactates()
+        lactates = record.lactates()
         if lactates and lactates[0].value >= 4:
             times.append(max(severe, lactates[0].t))
-        persistent = view.anchor("persistent_hypotension")
+        persistent = time_of(record, "persistent_hypotension")
         times += [] if persistent is None else [persistent]
     return first(times)
 
 
-def _repeat_lactate(view: View) -> int | None:
-    severe = view.anchor("severe_sepsis_presentation")
-    lactates = view.lactates()
+def _repeat_lactate(record: Record) -> Minute:
+    severe = time_of(record, "severe_sepsis_presentation")
+    lactates = record.lactates()
     return lactates[0].t if severe is None and lactates else severe
 
 
-def _last_known_well(view: View) -> int | None:
-    said = view.said(("lkw_time",), roles=(*CLINICIANS, "nurse"))
-    return first([m.t if m.about is None else m.about for m in said])
+def _last_known_well(record: Record) -> Minute:
+    words = record.said(("lkw_time",), roles=(*CLINICIANS, "nurse"))
+    return first([m.t if m.about is None else m.about for m in words])
 
 
-_ANCHORS: dict[str, Callable[[View], int | None]] = {
-    "arrival": lambda _: 0,
-    "sepsis_suspected": _suspected,
-    "severe_sepsis_presentation": _severe,
-    "initial_hypotension": _initial_hypotension,
-    "crystalloid_trigger": _crystalloid_trigger,
-    "crystalloid_completed": _crystalloid_completed,
-    "persistent_hypotension": _persistent_hypotension,
-    "septic_shock_presentation": _septic_shock,
-    "repeat_lactate_clock": _repeat_lactate,
-    "stemi_identified": lambda v: first(
-        v.times("order", "order.stemi_alert") + [m.t for m in v.said(("stemi",))]
+_SUSPECTED: tuple[Key, ...] = (
+    *said(*_SUSPICION, "sirs_noninfectious_cause"),
+    ("order", "order.blood_culture"),
+    ("order", "order.lactate"),
+    ("med_order", "med.iv_antibiotic"),
+    ("med_given", "med.iv_antibiotic"),
+    ("met", "sirs"),
+)
+_LACTATE = facts("obs", "lab.lactate")
+_RESTRAINT = facts("order", "order.restraint_violent")
+
+ANCHORS: dict[str, Computed[Minute]] = {
+    "arrival": Computed(lambda _: 0),
+    "sepsis_suspected": Computed(_suspected, _SUSPECTED),
+    "severe_sepsis_presentation": Computed(
+        _severe,
+        (
+            *_SUSPECTED,
+            ("met", "organ"),
+            ("patient", "age_years"),
+            *facts("hx", "hx.anticoagulant", "hx.esrd"),
+            *said(*OTHER_CAUSES),
+        ),
     ),
-    "intubation": lambda v: first(v.times("proc", "proc.invasive_vent")),
-    "restraint_applied": lambda v: first(
-        v.times("order", "order.restraint_violent") + v.times("proc", "proc.restraint_applied")
+    "initial_hypotension": Computed(
+        _initial_hypotension, (("met", "organ"),), ("sepsis_suspected",)
     ),
-    "restraint_order": lambda v: max(v.times("order", "order.restraint_violent"), default=None),
-    "admit_order": lambda v: first(v.times("order", "order.admit")),
-    "injury_or_arrival": lambda v: int(v.patient.get("injury_t", 0)),
-    "lkw": _last_known_well,
+    "crystalloid_trigger": Computed(
+        _crystalloid_trigger,
+        (*_LACTATE, *said("lactate_other_cause")),
+        ("sepsis_suspected", "initial_hypotension"),
+    ),
+    "crystalloid_completed": Computed(
+        _crystalloid_completed,
+        (("med_given", "med.crystalloid_bolus"), ("med_order", "med.crystalloid_bolus")),
+    ),
+    "persistent_hypotension": Computed(
+        _persistent_hypotension,
+        (("met", "organ"),),
+        ("crystalloid_completed", "severe_sepsis_presentation"),
+    ),
+    "septic_shock_presentation": Computed(
+        _septic_shock,
+        (*_LACTATE, *said("septic_shock")),
+        ("severe_sepsis_presentation", "persistent_hypotension"),
+    ),
+    "repeat_lactate_clock": Computed(_repeat_lactate, _LACTATE, ("severe_sepsis_presentation",)),
+    "stemi_identified": Computed(
+        lambda r: first(r.times("order", "order.stemi_alert") + [m.t for m in r.said(("stemi",))]),
+        (*facts("order", "order.stemi_alert"), *said("stemi")),
+    ),
+    "intubation": Computed(
+        lambda r: first(r.times("proc", "proc.invasive_vent")), facts("proc", "proc.invasive_vent")
+    ),
+    "restraint_applied": Computed(
+        lambda r: first(
+            r.times("order", "order.restraint_violent") + r.times("proc", "proc.restraint_applied")
+        ),
+        (*_RESTRAINT, *facts("proc", "proc.restraint_applied")),
+    ),
+    "restraint_order": Computed(
+        lambda r: max(r.times("order", "order.restraint_violent"), default=None), _RESTRAINT
+    ),
+    "admit_order": Computed(
+        lambda r: first(r.times("order", "order.admit")), facts("order", "order.admit")
+    ),
+    "injury_or_arrival": Computed(
+        lambda r: int(r.patient.get("injury_t") or 0), (("patient", "injury_t"),)
+    ),
+    "lkw": Computed(_last_known_well, said("lkw_time")),
 }
+"""The named times; each may read only those above it."""

@@ -1,14 +1,45 @@
 """Recorded timelines (case files) and their replay."""
 
+from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 import yaml
 
 from bayscribe.errors import BadUse
-from bayscribe_relay.tracer.catalogue import load
-from bayscribe_relay.tracer.evaluate import Prompt, Tracer
-from bayscribe_relay.tracer.timeline import Record, event_of, mentions_of
+from bayscribe_relay.tracer.catalogue import Gap, load
+from bayscribe_relay.tracer.network import Network
+from bayscribe_relay.tracer.timeline import event_of, utterance_of
+from bayscribe_relay.tracer.tracer import Closed, Fired, Tracer
+
+
+@dataclass
+class Prompt:
+    """A gap that was put to the clinician, and how it closed."""
+
+    fired: Fired
+    closed: Closed | None = None
+
+    @property
+    def gap(self) -> Gap:
+        """What was missing."""
+        return self.fired.gap
+
+    @property
+    def minute(self) -> int:
+        """When it fired."""
+        return self.fired.minute
+
+    @property
+    def closed_minute(self) -> int | None:
+        """When it closed."""
+        return self.closed.minute if self.closed else None
+
+    @property
+    def closed_by(self) -> str | None:
+        """``said`` or ``record``."""
+        return self.closed.by if self.closed else None
 
 
 def read(path: Path) -> list[dict[str, Any]]:
@@ -33,20 +64,52 @@ def read(path: Path) -> list[dict[str, Any]]:
     return list(cases)
 
 
-def replay(case: dict[str, Any]) -> list[Prompt]:
-    """Every prompt of a case, minute by minute to its horizon."""
+def tracer_of(case: dict[str, Any]) -> Tracer:
+    """A tracer that has been told all of a case and has judged nothing yet."""
     on, off = case.get("enable", []), case.get("disable", [])
-    gaps = [
+    gaps = tuple(
         gap
         for gap in load()
         if (gap.enabled or gap.id in on) and gap.profile in case["profiles"] and gap.id not in off
-    ]
-    record = Record(case["patient"])
-    for raw in case["events"]:
-        record.add(event_of(raw))
-    for raw in case.get("utterances", []):
-        record.mentions += mentions_of(raw)
-    tracer = Tracer(gaps, record, case.get("departed_t"))
-    for now in range(case["horizon_min"] + 1):
-        tracer.step(now)
-    return tracer.prompts
+    )
+    tracer = Tracer(_network(gaps), case["patient"], start=_arrival(case))
+    for place, raw in enumerate(case["events"]):
+        tracer.add(event_of(raw, place))
+    for raw in case.get("utterances") or []:
+        tracer.add_utterance(utterance_of(raw))
+    if case.get("departed_t") is not None:
+        tracer.depart(int(case["departed_t"]))
+    return tracer
+
+
+def replay(case: dict[str, Any]) -> list[Prompt]:
+    """Every prompt of a case up to its horizon, in the order in which they fired."""
+    return prompts_of(tracer_of(case).advance(int(case["horizon_min"])))
+
+
+def prompts_of(decisions: list[Fired | Closed]) -> list[Prompt]:
+    """Decisions joined by gap."""
+    prompts: dict[str, Prompt] = {}
+    for decision in decisions:
+        if isinstance(decision, Fired):
+            prompts[decision.gap.id] = Prompt(decision)
+        else:
+            prompts[decision.gap.id].closed = decision
+    return list(prompts.values())
+
+
+@cache
+def _network(gaps: tuple[Gap, ...]) -> Network:
+    return Network(gaps)
+
+
+def _arrival(case: dict[str, Any]) -> int | None:
+    """Minutes after midnight of ``arrival_clock``; YAML reads 13:30 as a number of minutes."""
+    given = case.get("arrival_clock")
+    if given is None or isinstance(given, int):
+        return given
+    try:
+        hours, minutes = str(given).split(":")
+        return int(hours) % 24 * 60 + int(minutes)
+    except ValueError:
+        raise BadUse(f"{case['id']}: arrival_clock {given!r}", "write it as 'HH:MM'") from None

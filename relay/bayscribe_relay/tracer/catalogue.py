@@ -25,6 +25,7 @@ class Gap:
     exclusions: tuple[Rule, ...]
     trigger: Rule
     attestation: tuple[str, ...]
+    roles: tuple[str, ...]
     deadline_anchor: str | None
     deadline_min: int | tuple[int, int, int]
     before_deadline: bool
@@ -33,6 +34,19 @@ class Gap:
     defer_to: tuple[str, ...]
     template: str
     unverified: tuple[str, ...]
+
+    def offset(self, patient: dict[str, Any]) -> int:
+        """Minutes from the anchor to the deadline; by age where the measure counts by age.
+
+        Of an unknown age the shortest holds.
+        """
+        if isinstance(self.deadline_min, int):
+            return self.deadline_min
+        adult, from_9, younger = self.deadline_min
+        age = patient.get("age_years")
+        if age is None:
+            return min(self.deadline_min)
+        return adult if age >= 18 else from_9 if age >= 9 else younger
 
 
 @cache
@@ -78,6 +92,7 @@ def _gap(entry: dict[str, Any], file: str) -> Gap:
             ),
             trigger=parse_rule(entry["trigger"], f"{where}: trigger"),
             attestation=tuple(entry["attestation"]["concepts_any_of"]),
+            roles=tuple(entry["attestation"]["by_roles"]),
             deadline_anchor=deadline.get("anchor"),
             deadline_min=_offset(deadline.get("offset_min", 0)),
             before_deadline=prompt["mode"] == "before_deadline",

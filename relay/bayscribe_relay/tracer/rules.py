@@ -116,3 +116,30 @@ def _leaf(key: str, body: Any, where: str) -> Rule:  # noqa: ANN401 - parsed YAM
 
 def _names(value: Any) -> tuple[str, ...]:  # noqa: ANN401 - parsed YAML
     return tuple(value) if isinstance(value, list) else (str(value),)
+
+
+def in_words(rule: Rule) -> str:
+    """A condition as a reader would write it down."""
+    match rule:
+        case Every(parts):
+            return "(" + " and ".join(in_words(part) for part in parts) + ")"
+        case AtLeast(1, parts):
+            return "(" + " or ".join(in_words(part) for part in parts) + ")"
+        case AtLeast(n, parts):
+            return f"(at least {n} of: " + ", ".join(in_words(part) for part in parts) + ")"
+        case Negation(part):
+            return f"not {in_words(part)}"
+        case Known(anchor):
+            return f"{anchor} known"
+        case Compared(_, name, op, value):
+            return f"{name} {_SIGNS[op]} {value}"
+        case Said(concepts):
+            return "said " + "|".join(concepts)
+        case Fact(kind, concepts, op, value, agg):
+            name = f"{kind} " + "|".join(concepts)
+            if op is None:
+                return name
+            return f"{'' if agg == 'any' else agg + ' '}{name} {_SIGNS[op]} {value}"
+
+
+_SIGNS = {"gt": ">", "ge": ">=", "lt": "<", "le": "<=", "eq": "="}
