@@ -18,9 +18,11 @@ import random
 import sys
 import time
 from collections.abc import Iterator
+from pathlib import Path
 
 import psutil
 
+from bayscribe_relay.tracer.case import replay
 from bayscribe_relay.tracer.catalogue import load
 from bayscribe_relay.tracer.network import Network
 from bayscribe_relay.tracer.timeline import Event, Mention, Utterance
@@ -161,13 +163,32 @@ def memory() -> None:
     print(f"{len(tracers)} open encounters of {EVENTS} events each: {grown:.0f} MiB resident")
 
 
+def differences(count: int) -> int:
+    """Random timelines on which the product and the second evaluator disagree."""
+    sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tests"))
+    from tracer.oracle import evaluate
+    from tracer.timelines import random_case
+
+    differing, prompts = [], 0
+    for seed in range(count):
+        case = random_case(seed)
+        expected = evaluate(case)
+        prompts += len(expected)
+        found = [(p.gap.id, p.minute, p.closed_minute, p.closed_by) for p in replay(case)]
+        if found != expected:
+            differing.append(seed)
+            print(f"timeline {seed}: {set(found) ^ set(expected)}", flush=True)
+    print(f"{count} random timelines, {prompts} prompts: {len(differing)} differences")
+    return int(bool(differing))
+
+
 def main(arguments: list[str] | None = None) -> int:
     """Print the figures."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--timelines", type=int, metavar="N", help="compare N random timelines")
     options = parser.parse_args(arguments)
     if options.timelines:
-        return 0
+        return differences(options.timelines)
     memory()
     throughput()
     return 0

@@ -83,10 +83,10 @@ def _vocabulary() -> tuple[list[tuple[str, str]], list[str], dict[str, list[Any]
 PAIRS, WORDS, VALUES = _vocabulary()
 
 
-def random_case(seed: int) -> Case:
-    """A timeline with everything that goes wrong in a feed."""
+def random_case(seed: int, longest: int = 400) -> Case:
+    """A timeline of up to ``longest`` minutes with everything that goes wrong in a feed."""
     draw = random.Random(seed)
-    horizon = draw.randint(60, 400)
+    horizon = draw.randint(60, longest)
     events: list[Case] = []
     for i in range(draw.randint(5, 40)):
         event = _event(draw, horizon, f"e{i}")
