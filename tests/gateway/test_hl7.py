@@ -18,7 +18,7 @@ from bayscribe_relay.gateway.mdm.message import (
     make_query,
     stored_content,
 )
-from bayscribe_relay.gateway.mdm.mllp import END, START, Framer
+from bayscribe_relay.hl7.framing import END, START, Framer
 from bayscribe_relay.writeback.bundle import make_bundle
 from bayscribe_relay.writeback.note import read_note
 from writeback.rig import NPI, TEXT, a_note, encoded

@@ -1,8 +1,7 @@
-"""MLLP: framing, and connections that carry one message at a time.
+"""MLLP connections that carry one message at a time.
 
-Minimal Lower Layer Protocol (HL7 v2.5.1, appendix C of the implementation support guide):
-0x0B, message, 0x1C 0x0D. An answer is matched by MSA-2; after a time-out the connection
-is dropped, so that a late acknowledgement can never meet the next message.
+An answer is matched by MSA-2; after a time-out the connection is dropped, so that a late
+acknowledgement can never meet the next message.
 """
 
 import asyncio
@@ -12,48 +11,11 @@ from typing import Final
 
 from bayscribe_relay.gateway.mdm.er7 import Message
 from bayscribe_relay.gateway.outcome import TryAgain
+from bayscribe_relay.hl7.framing import END, START, Framer
 
-START: Final = b"\x0b"
-END: Final = b"\x1c\r"
-FRAME_MAX: Final = 16 * 1024 * 1024
 CONNECT_S: Final = 5.0
 STRANGERS_MAX: Final = 100
 """Answers to other messages that are passed over before the connection is given up."""
-
-
-class Framer:
-    """Cuts a byte stream into frames; what is outside a frame is passed over.
-
-    ``push(data) -> frames``; the same for any chunking.
-    """
-
-    def __init__(self, most: int = FRAME_MAX) -> None:
-        self._buffer = bytearray()
-        self._most = most
-
-    def push(self, data: bytes) -> list[bytes]:
-        """Take bytes; the frames that they complete.
-
-        Raises:
-            ValueError: a frame is larger than allowed.
-        """
-        self._buffer += data
-        frames: list[bytes] = []
-        while True:
-            start = self._buffer.find(START)
-            if start < 0:
-                self._buffer.clear()
-                return frames
-            del self._buffer[:start]
-            end = self._buffer.find(END)
-            if end < 0:
-                if len(self._buffer) > self._most:
-                    raise ValueError("frame too large")
-                return frames
-            if end > self._most:
-                raise ValueError("frame too large")
-            frames.append(bytes(self._buffer[1:end]))
-            del self._buffer[: end + len(END)]
 
 
 class _Connection:
