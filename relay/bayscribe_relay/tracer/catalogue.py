@@ -100,9 +100,7 @@ def _gap(entry: dict[str, Any], file: str) -> Gap:
             lead_min=int(prompt["lead_min"] or 0),
             defer_to=tuple(prompt["defer_to_open_prompts"]),
             template=prompt["template"],
-            unverified=tuple(
-                fact["claim"] for fact in entry["facts"] if fact["status"] != "verified"
-            ),
+            unverified=tuple(fact["claim"] for fact in entry["facts"] if not fact["verified"]),
         )
     except (KeyError, TypeError, ValueError) as error:
         raise ConfigError(f"{where}: {error!r}", "correct the file") from None
