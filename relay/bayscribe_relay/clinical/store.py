@@ -108,17 +108,25 @@ class ClinicalStore:
             _upsert(link, tables.stays, "id", row)
             _note(link, stay.id, "stay", stay.id)
 
-    def stay(self, ident: str) -> Stay | None:
+    def stay(self, ident: str, connection: sa.Connection | None = None) -> Stay | None:
         """A stay by our id."""
-        return self._one(Stay, tables.stays, tables.stays.c.id == ident)
+        return self._one(Stay, tables.stays, tables.stays.c.id == ident, connection)
 
-    def stay_of_visit(self, site: str, visit_number: str) -> Stay | None:
+    def stay_of_visit(
+        self, site: str, visit_number: str, connection: sa.Connection | None = None
+    ) -> Stay | None:
         """A stay by the EMR's visit number."""
         c = tables.stays.c
-        return self._one(Stay, tables.stays, (c.site == site) & (c.visit_number == visit_number))
+        where = (c.site == site) & (c.visit_number == visit_number)
+        return self._one(Stay, tables.stays, where, connection)
 
     def stays(
-        self, *, state: str | None = None, bay: str | None = None, mrn: str | None = None
+        self,
+        *,
+        state: str | None = None,
+        bay: str | None = None,
+        mrn: str | None = None,
+        connection: sa.Connection | None = None,
     ) -> list[Stay]:
         """Stays, latest arrival first."""
         c = tables.stays.c
@@ -127,7 +135,7 @@ class ClinicalStore:
             for column, value in ((c.state, state), (c.bay, bay), (c.mrn, mrn))
             if value is not None
         ]
-        return self._many(Stay, tables.stays, wanted, c.arrived_ns.desc())
+        return self._many(Stay, tables.stays, wanted, c.arrived_ns.desc(), connection=connection)
 
     def bind(self, binding: Binding, connection: sa.Connection | None = None) -> None:
         """Add a binding."""
@@ -149,7 +157,12 @@ class ClinicalStore:
                 _note(link, stay, "binding", recording)
 
     def bindings(
-        self, *, stay: str | None = None, recording: str | None = None, device: str | None = None
+        self,
+        *,
+        stay: str | None = None,
+        recording: str | None = None,
+        device: str | None = None,
+        connection: sa.Connection | None = None,
     ) -> list[Binding]:
         """Bindings in order of time."""
         c = tables.bindings.c
@@ -158,7 +171,8 @@ class ClinicalStore:
             if value is not None:
                 query = query.where(column == value)
         names = Binding.__struct_fields__
-        return [Binding(**{n: getattr(row, n) for n in names}) for row in self._rows(query)]
+        rows = self._rows(query, connection)
+        return [Binding(**{n: getattr(row, n) for n in names}) for row in rows]
 
     # -- events
 
@@ -185,10 +199,21 @@ class ClinicalStore:
                     _note(link, event.stay, "event", event.id)
         return new
 
-    def events(self, stay: str) -> list[ClinicalEvent]:
+    def events(self, stay: str, connection: sa.Connection | None = None) -> list[ClinicalEvent]:
         """All versions of a stay's events, in order of receipt."""
         c = tables.events.c
-        return self._many(ClinicalEvent, tables.events, [c.stay == stay], c.n)
+        return self._many(
+            ClinicalEvent, tables.events, [c.stay == stay], c.n, connection=connection
+        )
+
+    def event_versions(
+        self, ident: str, connection: sa.Connection | None = None
+    ) -> list[ClinicalEvent]:
+        """All versions of one event, lowest first."""
+        c = tables.events.c
+        return self._many(
+            ClinicalEvent, tables.events, [c.id == ident], c.version, connection=connection
+        )
 
     def events_after(self, stay: str, n: int) -> tuple[list[ClinicalEvent], int]:
         """A stay's events that were stored behind number ``n``, and the newest number."""
@@ -198,11 +223,13 @@ class ClinicalStore:
         found = [msgspec.json.decode(row.body, type=ClinicalEvent) for row in rows]
         return found, rows[-1].n if rows else n
 
-    def unbound_events(self, visit_number: str) -> list[ClinicalEvent]:
+    def unbound_events(
+        self, visit_number: str, connection: sa.Connection | None = None
+    ) -> list[ClinicalEvent]:
         """Events that came before their stay was known."""
         c = tables.events.c
         wanted = [c.stay == "", c.visit_number == visit_number]
-        return self._many(ClinicalEvent, tables.events, wanted, c.n)
+        return self._many(ClinicalEvent, tables.events, wanted, c.n, connection=connection)
 
     def move_events(
         self,
@@ -246,7 +273,11 @@ class ClinicalStore:
         return self._one(Utterance, tables.utterances, tables.utterances.c.id == ident)
 
     def utterances(
-        self, *, stay: str | None = None, recording: str | None = None
+        self,
+        *,
+        stay: str | None = None,
+        recording: str | None = None,
+        connection: sa.Connection | None = None,
     ) -> list[Utterance]:
         """Utterances in order of time, withdrawn ones included."""
         c = tables.utterances.c
@@ -255,7 +286,7 @@ class ClinicalStore:
             for column, value in ((c.stay, stay), (c.recording, recording))
             if value is not None
         ]
-        return self._many(Utterance, tables.utterances, wanted, c.start_ns)
+        return self._many(Utterance, tables.utterances, wanted, c.start_ns, connection=connection)
 
     # -- prompts and drafts
 
@@ -346,15 +377,25 @@ class ClinicalStore:
         with self.transaction() as own:
             yield own
 
-    def _rows(self, query: sa.Select[Any]) -> Sequence[Any]:
+    def _rows(
+        self, query: sa.Select[Any], connection: sa.Connection | None = None
+    ) -> Sequence[Any]:
         try:
-            with self.engine.connect() as connection:
+            if connection is not None:
                 return connection.execute(query).all()
+            with self.engine.connect() as own:
+                return own.execute(query).all()
         except SQLAlchemyError as error:
             raise storage_error(error) from None
 
-    def _one(self, kind: type[T], table: sa.Table, where: sa.ColumnElement[bool]) -> T | None:
-        rows = self._rows(sa.select(table.c.body).where(where))
+    def _one(
+        self,
+        kind: type[T],
+        table: sa.Table,
+        where: sa.ColumnElement[bool],
+        connection: sa.Connection | None = None,
+    ) -> T | None:
+        rows = self._rows(sa.select(table.c.body).where(where), connection)
         return msgspec.json.decode(rows[0].body, type=kind) if rows else None
 
     def _many(
@@ -364,9 +405,11 @@ class ClinicalStore:
         wanted: Sequence[sa.ColumnElement[bool]],
         order: sa.ColumnElement[Any],
         limit: int | None = None,
+        connection: sa.Connection | None = None,
     ) -> list[T]:
         query = sa.select(table.c.body).where(*wanted).order_by(order).limit(limit)
-        return [msgspec.json.decode(row.body, type=kind) for row in self._rows(query)]
+        rows = self._rows(query, connection)
+        return [msgspec.json.decode(row.body, type=kind) for row in rows]
 
 
 class Changes:
