@@ -23,6 +23,7 @@ COMMANDS = {
     "run": "run the appliance daemon",
     "process": "run the same pipeline offline over a recording",
     "replay": "play a recording into the PCM that a running daemon captures from",
+    "enrol": "get the unit's identity from its site, at the first start",
     "inspect": "print and verify a sealed record or a whole buffer, without any secret",
 }
 

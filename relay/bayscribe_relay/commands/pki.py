@@ -4,13 +4,15 @@ import argparse
 from pathlib import Path
 
 from cryptography import x509
-from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
 from bayscribe.errors import BadUse
 from bayscribe.wire.seal import Kem, OpeningKey
 from bayscribe_relay.pki import files
 from bayscribe_relay.pki.authority import LEAF_DAYS, Authority, Issued
+from bayscribe_relay.pki.tokens import VALID_S, TokenBook
+from bayscribe_relay.provision.order import EnrolmentOrder
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -26,6 +28,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     _leaf(actions, "relay-client", "key and certificate of a relay towards gateways", _relay)
     sign = _leaf(actions, "sign", "certify a device from its request (CSR)", _sign)
     sign.add_argument("--csr", type=Path, required=True, help="PEM certificate signing request")
+    _token(actions)
     seal = actions.add_parser("seal-key", help="keys that seal and open audio")
     seal.add_argument("--dir", type=Path, default=Path())
     seal.add_argument("--name", default="seal", help="file name before .open and .pub")
@@ -48,6 +51,24 @@ def run(options: argparse.Namespace) -> int:
     for path in options.action_run(options):
         print(path)
     return 0
+
+
+def _token(actions: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    summary = "one-time token with which a new unit enrols itself; prints its enrol.toml"
+    token = actions.add_parser("token", help=summary, description=summary)
+    token.add_argument("name", help="the unit's id")
+    token.add_argument("--dir", type=Path, default=Path(), help="folder of the authority")
+    token.add_argument("--out", type=Path, help="write enrol.toml there instead of printing it")
+    token.add_argument("--minutes", type=float, default=VALID_S / 60, help="validity (%(default)g)")
+    token.add_argument(
+        "--provision", required=True, metavar="URL", help="https://HOST:PORT of the service"
+    )
+    token.add_argument("--relay", required=True, metavar="URL", help="wss://HOST:PORT")
+    token.add_argument("--site", required=True)
+    token.add_argument("--bay", help="name of the bay (default: the unit's id)")
+    token.add_argument("--array", required=True, help="profile of the microphone array")
+    token.add_argument("--pcm", default="bay", help="ALSA device (%(default)s)")
+    token.set_defaults(action_run=_issue_token)
 
 
 def _leaf(
@@ -119,6 +140,27 @@ def _sign(options: argparse.Namespace) -> list[Path]:
         raise BadUse(f"{options.csr} is not for a P-256 key", code="csr")
     issued = authority.device(options.name, public_key=public, days=options.days)
     return _write(options, issued)
+
+
+def _issue_token(options: argparse.Namespace) -> list[Path | str]:
+    authority = Authority.load(options.dir)
+    order = EnrolmentOrder(
+        device=options.name,
+        url=options.provision,
+        relay=options.relay,
+        ca_sha256=authority.certificate.fingerprint(hashes.SHA256()).hex(),
+        site=options.site,
+        bay=options.bay or options.name,
+        profile=options.array,
+        pcm=options.pcm,
+    )
+    if options.out is not None:
+        _refuse_existing([options.out])
+    text = order.text(TokenBook(options.dir).issue(options.name, options.minutes * 60))
+    if options.out is None:
+        return [text.rstrip()]
+    files.write_new(options.out, text.encode(), files.SECRET_MODE)
+    return [options.out]
 
 
 def _seal_key(options: argparse.Namespace) -> list[Path]:
