@@ -7,6 +7,7 @@ import sys
 BENCHMARKS = {
     "appliance": "CPU, memory and latency of the whole appliance pipeline on a recording",
     "buffer": "durable appends, recovery time and write volume of the buffer",
+    "health": "a day of clean audio through the channel checks: how many fail",
     "ingest": "records and connections a second that a relay takes in durably",
     "tracer": "events a second that the tracer judges, and memory of open encounters",
     "writeback.latency": "signed to verified in the chart, against polling",

@@ -10,6 +10,7 @@ from typing import Annotated, Literal
 from msgspec import Meta, Struct
 
 from bayscribe.errors import ConfigError
+from bayscribe.health.config import HealthConfig
 from bayscribe.settings import load
 from bayscribe.uplink.config import UplinkConfig
 from bayscribe.vault.config import VaultConfig
@@ -93,6 +94,7 @@ class Config(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     seal: SealConfig
     encounter: EncounterConfig = EncounterConfig()
     vault: VaultConfig = VaultConfig()
+    health: HealthConfig = HealthConfig()
     voices: tuple[VoiceConfig, ...] = ()
     primary: str | None = None
 

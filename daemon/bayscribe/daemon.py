@@ -23,16 +23,19 @@ from bayscribe.audio.capture import CaptureSource
 from bayscribe.audio.channel_check import ChannelCheck
 from bayscribe.audio.profiles import load_profile
 from bayscribe.config import Config, beside
-from bayscribe.errors import BayscribeError, CaptureError, ConfigError
+from bayscribe.errors import AudioFormatError, BayscribeError, CaptureError, ConfigError
+from bayscribe.health.facts import Facts
+from bayscribe.health.service import UnitHealth
+from bayscribe.health.snapshot import ChannelFault
+from bayscribe.health.unit import places_of, profile_path, uplink_of
 from bayscribe.pipeline import Counters, Output, Pipeline
 from bayscribe.recorder import Recorder
 from bayscribe.segments.sealer import ChainWriter, Origin
-from bayscribe.stream import Block, Fault, Gap
+from bayscribe.stream import Block, Fault, FaultCode, Gap
 from bayscribe.system.notify import Progress, ProgressWatchdog, notify
 from bayscribe.system.resources import cpu_seconds, peak_rss_mib
 from bayscribe.system.statefile import Value, write_state
 from bayscribe.timestamps import CaptureClock
-from bayscribe.uplink.config import UplinkConfig
 from bayscribe.uplink.core import Alarm, Identity
 from bayscribe.uplink.link import Callbacks, Uplink
 from bayscribe.vault.inspect import leave_certificate
@@ -68,7 +71,7 @@ class Daemon:
 
     def __init__(self, config: Config, file: Path) -> None:
         self._config = config
-        self._profile = load_profile(_profile_path(config.array.profile, file))
+        self._profile = load_profile(profile_path(config, file))
         certificate, key = _identity(config, file)
         self._device = device_name(certificate)
         voices = read_voices([(v.label, beside(file, v.recording)) for v in config.voices])
@@ -85,6 +88,9 @@ class Daemon:
         self._boot = secrets.token_hex(16)
         self._uplink = self._make_uplink(file)
         self._recorder = Recorder(self._make_writer(key, file), self._vault, self._uplink.wake)
+        self._health = UnitHealth(
+            self._device, self._profile, places_of(config, file), config.health
+        )
         self._clock = CaptureClock()
         self._commands: queue.SimpleQueue[Command] = queue.SimpleQueue()
         self._watchdog = ProgressWatchdog()
@@ -116,6 +122,7 @@ class Daemon:
                 self._housekeep()
             self._stop()
         finally:
+            self._health.stop()
             self._uplink.stop()
             self._vault.close()
         return 0
@@ -132,6 +139,7 @@ class Daemon:
         if self._config.encounter.mode == "always":
             self._open("always")
         self._source.start()
+        self._health.start()
         self._write_state()
         notify("READY=1")
         log.info("ready", extra={"device": self._device, "array": self._profile.name})
@@ -159,6 +167,7 @@ class Daemon:
     # -- the stream
 
     def _take(self, item: Block | Gap | Fault) -> None:
+        self._health.push(item)
         if isinstance(item, Block):
             self._clock.note(item)
             if self._pipeline is None:
@@ -261,8 +270,11 @@ class Daemon:
             return "muted"
         return "recording" if self._recorder.recording else "idle"
 
+    def _found(self) -> tuple[tuple[FaultCode, int | None], ...]:
+        return self._pipeline.faults if self._pipeline is not None else self._idle_check.faults
+
     def _faults(self) -> str:
-        found = self._pipeline.faults if self._pipeline is not None else self._idle_check.faults
+        found = self._found()
         names = (code.value if mic is None else f"{code.value}:{mic}" for code, mic in found)
         return " ".join(names)
 
@@ -306,6 +318,18 @@ class Daemon:
             "cpu_s": round(cpu_seconds(), 3),
             "peak_rss_mib": round(peak_rss_mib(), 1),
         }
+        array, disk = self._source.problem, self._recorder.problem
+        self._health.update(
+            Facts(
+                values=values,
+                faults=tuple(ChannelFault(code, mic) for code, mic in self._found()),
+                silent_for_s=self._source.silent_for_s,
+                opens=counters.opens,
+                array_problem="" if array is None else str(array),
+                format_refused=isinstance(array, AudioFormatError),
+                buffer_problem="" if disk is None else str(disk),
+            )
+        )
         try:
             folder = Path(self._config.unit.runtime_directory)
             folder.mkdir(parents=True, exist_ok=True)
@@ -316,19 +340,7 @@ class Daemon:
     # -- parts
 
     def _make_uplink(self, file: Path) -> Uplink:
-        stated = self._config.uplink
-        config = UplinkConfig(
-            url=stated.url,
-            relay_ca=str(beside(file, stated.relay_ca)),
-            certificate=str(beside(file, stated.certificate)),
-            key=str(beside(file, stated.key)),
-            server_name=stated.server_name,
-            connect_s=stated.connect_s,
-            heartbeat_s=stated.heartbeat_s,
-            answer_s=stated.answer_s,
-            retry_first_s=stated.retry_first_s,
-            retry_most_s=stated.retry_most_s,
-        )
+        config = uplink_of(self._config, file)
         identity = Identity(self._device, self._boot, __version__, self._assembly.models)
         callbacks = Callbacks(on_message=self._on_message, on_alarm=self._on_alarm)
         return Uplink(config, identity, self._vault, callbacks)
@@ -356,11 +368,6 @@ class Daemon:
     def _on_alarm(self, alarm: Alarm | None) -> None:
         """In the uplink's thread."""
         self._alarm = "" if alarm is None else alarm.code.value
-
-
-def _profile_path(profile: str, file: Path) -> str:
-    """A profile's name as it is; a path relative to the configuration file."""
-    return str(beside(file, profile)) if profile.endswith(".toml") else profile
 
 
 def _identity(config: Config, file: Path) -> tuple[x509.Certificate, ec.EllipticCurvePrivateKey]:

@@ -56,6 +56,10 @@ PAST_MARGIN = 0.015
 PAST_CLEAR = 0.005
 """By which no exchange must resemble the past better than any, to be sure of the order."""
 
+PAST_FIT = 0.95
+"""Correlation with the past that an exchange must reach: what was heard comes back, mirrored,
+whole. Another talker on the other side mirrors the loudest direction and not the rest."""
+
 _SAME = 1e-5
 """Relative difference in steered power that rounding makes between symmetric exchanges."""
 
@@ -208,21 +212,25 @@ class ChannelOrder:
         if not self.is_ready:
             return False
         gain = self._gain(_WINDOW)
-        likeness = self._likeness(_WINDOW)
         if gain.max() > GEOMETRY_MARGIN:
             late = self._gain(_LATE)  # while channels change places the window is a mixture
             alike = [k for k in range(len(late)) if late.max() - late[k] < _SAME]
-            return self._most_like(alike, self._likeness(_LATE))
+            return self._most_like(alike, self._gained(_LATE))
         if gain.max() > _SAME:
             return False
-        if likeness is None:
+        return self._remembered(gain > -_SAME)
+
+    def _remembered(self, mirrored: NDArray[np.bool_]) -> Exchange | bool:
+        """What the past says of the exchanges that the geometry cannot see: bool (pairs,)."""
+        likeness, late = self._likeness(_WINDOW), self._likeness(_LATE)
+        if likeness is None or late is None:
             return True
-        # Only what the geometry cannot tell from the right order is left to the past.
-        mirrored = np.where(gain > -_SAME, likeness, -1.0)
-        best = int(mirrored.argmax())
-        if mirrored[best] > PAST_MARGIN:
-            return Exchange(*self._pairs[best])
-        return bool(mirrored[best] < -PAST_CLEAR)
+        gained = np.where(mirrored, likeness[1:] - likeness[0], -1.0)
+        best = int(gained.argmax())
+        if gained[best] > PAST_MARGIN:
+            fits = late[1 + best] > PAST_FIT and late[1 + best] - late[0] > 2 * PAST_MARGIN
+            return Exchange(*self._pairs[best]) if fits else False
+        return bool(gained[best] < -PAST_CLEAR)
 
     def _gain(self, frames: int) -> NDArray[np.float64]:
         """By exchange, how much better it explains the last frames than no exchange: (pairs,)."""
@@ -231,14 +239,18 @@ class ChannelOrder:
         return gain
 
     def _likeness(self, frames: int) -> NDArray[np.float64] | None:
-        """By exchange, how much more it resembles the past than no exchange: (pairs,)."""
+        """Correlation with the past under no exchange and under each: (1 + pairs,)."""
         if self._past is None or self._past_frames < _PAST_LEAST:
             return None
         now = self._laid_out(np.sum(list(self._recent)[-frames:], axis=0))
         past = self._laid_out(self._past)[0]
-        alike = now @ past / np.sqrt((past @ past) * (now[0] @ now[0]))
-        gained: NDArray[np.float64] = (alike[1:] - alike[0]).astype(np.float64)
-        return gained
+        alike: NDArray[np.float64] = now @ past / np.sqrt((past @ past) * (now[0] @ now[0]))
+        return alike
+
+    def _gained(self, frames: int) -> NDArray[np.float64] | None:
+        """By exchange, how much more it resembles the past than no exchange: (pairs,)."""
+        likeness = self._likeness(frames)
+        return None if likeness is None else likeness[1:] - likeness[0]
 
     def _most_like(self, alike: list[int], likeness: NDArray[np.float64] | None) -> Exchange:
         if likeness is not None and len(alike) > 1:

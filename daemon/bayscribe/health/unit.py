@@ -1,0 +1,82 @@
+"""Health of the unit that a configuration describes: what a command or the daemon wires."""
+
+import time
+from pathlib import Path
+
+from cryptography import x509
+
+from bayscribe.audio.capture import CaptureSource
+from bayscribe.audio.profiles import load_profile
+from bayscribe.config import Config, beside
+from bayscribe.errors import LinkError
+from bayscribe.health import report as written
+from bayscribe.health.monitor import Monitor
+from bayscribe.health.report import ReportEntry
+from bayscribe.health.service import Places
+from bayscribe.health.snapshot import LinkView
+from bayscribe.health.standalone import listen, look_around, reach, relay_peer
+from bayscribe.uplink.config import UplinkConfig
+from bayscribe.wire.identity import device_name
+
+
+def places_of(config: Config, file: Path) -> Places:
+    """Where the files of a configured unit lie."""
+    return Places(
+        Path(config.unit.state_directory),
+        Path(config.unit.runtime_directory),
+        beside(file, config.uplink.certificate),
+        beside(file, config.uplink.key),
+        config.vault.reserve_mib,
+    )
+
+
+def uplink_of(config: Config, file: Path) -> UplinkConfig:
+    """The ``[uplink]`` table with its paths made absolute."""
+    import msgspec
+
+    stated = config.uplink
+    return msgspec.structs.replace(
+        stated,
+        relay_ca=str(beside(file, stated.relay_ca)),
+        certificate=str(beside(file, stated.certificate)),
+        key=str(beside(file, stated.key)),
+    )
+
+
+def profile_path(config: Config, file: Path) -> str:
+    """A profile's name as it is; a path relative to the configuration file."""
+    profile = config.array.profile
+    return str(beside(file, profile)) if profile.endswith(".toml") else profile
+
+
+def device_of(certificate: Path) -> str:
+    """The name in a certificate, or empty while the unit has none."""
+    try:
+        return device_name(x509.load_pem_x509_certificate(certificate.read_bytes()))
+    except (OSError, ValueError, LinkError):
+        return ""
+
+
+def check_unit(config: Config, file: Path, *, reach_peers: bool = True) -> ReportEntry:
+    """Check a unit whose daemon does not run: listens to the array for some seconds.
+
+    Raises:
+        ProfileError: the array's profile cannot be taken.
+    """
+    profile = load_profile(profile_path(config, file))
+    places = places_of(config, file)
+    array = listen(
+        CaptureSource(
+            profile,
+            config.array.pcm,
+            period_frames=config.array.period_frames,
+            periods=config.array.periods,
+        )
+    )
+    links: dict[str, LinkView] = {}
+    if reach_peers:
+        links["relay"] = reach(relay_peer(uplink_of(config, file)))
+    snapshot = look_around(profile, places, config.health, array, links)
+    now_s = time.clock_gettime(time.CLOCK_BOOTTIME)
+    report = Monitor().judge(now_s, snapshot)
+    return written.entry(report, device_of(places.certificate), "command")
