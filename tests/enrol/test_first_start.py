@@ -74,8 +74,8 @@ def test_the_configuration_that_comes_of_it_is_one_that_the_daemon_takes(
     assert config.encounter.mode == "commanded"
     uplink = tomllib.loads((unit / "bayscribe.toml").read_text())["uplink"]
     assert uplink["url"] == "wss://localhost:8443"
-    names = [str(unit / uplink[key]) for key in ("relay_ca", "certificate", "key")]
-    client_context(UplinkConfig(uplink["url"], *names))
+    ca, certificate, key = (str(unit / uplink[k]) for k in ("relay_ca", "certificate", "key"))
+    client_context(UplinkConfig(uplink["url"], ca, certificate, key))
 
 
 def test_a_token_serves_once_but_the_same_key_may_ask_again(
