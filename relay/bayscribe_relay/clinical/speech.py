@@ -35,6 +35,7 @@ class Utterance(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
         final: no more words will come.
         withdrawn: the turn was revised away.
         model_sha256: of the recogniser that made the words.
+        not_transcribed: why some of its audio could not be recognised; empty if all was.
     """
 
     id: str
@@ -56,6 +57,7 @@ class Utterance(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     final: bool = True
     withdrawn: bool = False
     model_sha256: str = ""
+    not_transcribed: str = ""
 
     @property
     def text(self) -> str:

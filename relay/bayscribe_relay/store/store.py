@@ -200,10 +200,9 @@ class Store:
         )
         return any(True for _ in self._rows(query))
 
-    def read_records(self, device: str, page: int = 64) -> Iterator[StoredRecord]:
-        """A device's records in order, a page at a time."""
+    def read_records(self, device: str, page: int = 64, after: int = 0) -> Iterator[StoredRecord]:
+        """A device's records behind number ``after`` in order, a page at a time."""
         records, payloads = schema.records, schema.payloads
-        after = 0
         while True:
             query = (
                 sa.select(records, payloads.c.sealed)
