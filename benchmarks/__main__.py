@@ -10,6 +10,7 @@ BENCHMARKS = {
     "health": "a day of clean audio through the channel checks: how many fail",
     "ingest": "records and connections a second that a relay takes in durably",
     "tracer": "events a second that the tracer judges, and memory of open encounters",
+    "tracer_speech": "precision and recall of what the tracer hears in labelled utterances",
     "writeback.latency": "signed to verified in the chart, against polling",
     "writeback.throughput": "notes a second into the chart, and memory, on SQLite and PostgreSQL",
 }
