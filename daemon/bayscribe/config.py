@@ -12,6 +12,7 @@ from msgspec import Meta, Struct
 from bayscribe.errors import ConfigError
 from bayscribe.health.config import HealthConfig
 from bayscribe.settings import load
+from bayscribe.telemetry.config import TelemetryConfig
 from bayscribe.uplink.config import UplinkConfig
 from bayscribe.vault.config import VaultConfig
 from bayscribe.wire.header import Codec, Name
@@ -95,6 +96,7 @@ class Config(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     encounter: EncounterConfig = EncounterConfig()
     vault: VaultConfig = VaultConfig()
     health: HealthConfig = HealthConfig()
+    telemetry: TelemetryConfig | None = None
     voices: tuple[VoiceConfig, ...] = ()
     primary: str | None = None
 

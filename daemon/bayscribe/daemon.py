@@ -11,6 +11,7 @@ import secrets
 import signal
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 from cryptography import x509
@@ -35,7 +36,12 @@ from bayscribe.stream import Block, Fault, FaultCode, Gap
 from bayscribe.system.notify import Progress, ProgressWatchdog, notify
 from bayscribe.system.resources import cpu_seconds, peak_rss_mib
 from bayscribe.system.statefile import Value, write_state
+from bayscribe.telemetry.actions import Hooks
+from bayscribe.telemetry.client import Telemetry
+from bayscribe.telemetry.messages import StatusFacts
+from bayscribe.telemetry.unit import make_telemetry
 from bayscribe.timestamps import CaptureClock
+from bayscribe.update import fetch
 from bayscribe.uplink.core import Alarm, Identity
 from bayscribe.uplink.link import Callbacks, Uplink
 from bayscribe.vault.inspect import leave_certificate
@@ -91,6 +97,7 @@ class Daemon:
         self._health = UnitHealth(
             self._device, self._profile, places_of(config, file), config.health
         )
+        self._telemetry = self._make_telemetry(file)
         self._clock = CaptureClock()
         self._commands: queue.SimpleQueue[Command] = queue.SimpleQueue()
         self._watchdog = ProgressWatchdog()
@@ -123,6 +130,8 @@ class Daemon:
             self._stop()
         finally:
             self._health.stop()
+            if self._telemetry is not None:
+                self._telemetry.stop()
             self._uplink.stop()
             self._vault.close()
         return 0
@@ -139,6 +148,8 @@ class Daemon:
         if self._config.encounter.mode == "always":
             self._open("always")
         self._source.start()
+        if self._telemetry is not None:
+            self._telemetry.start()
         self._health.start()
         self._write_state()
         notify("READY=1")
@@ -232,6 +243,7 @@ class Daemon:
                 "close_encounter": lambda: self._close("adt"),
                 "mute": self._source.mute,
                 "unmute": self._source.unmute,
+                "stage_update": partial(self._ask_for_update, command.arguments),
             }
             action = actions.get(command.name)
             if action is None:
@@ -239,6 +251,14 @@ class Daemon:
                 continue
             log.info("command", extra={"command": command.name, "id": command.id})
             action()
+
+    def _ask_for_update(self, arguments: dict[str, str]) -> None:
+        """Leave a request; a service of its own fetches, checks and installs."""
+        try:
+            request = fetch.from_arguments(arguments)
+            fetch.leave_request(Path(self._config.unit.runtime_directory), request)
+        except BayscribeError as error:
+            log.warning("no update: %s", error.line())
 
     # -- what others may know
 
@@ -338,6 +358,21 @@ class Daemon:
             log.warning("state file: %s", error.strerror)
 
     # -- parts
+
+    def _make_telemetry(self, file: Path) -> Telemetry | None:
+        facts = StatusFacts(__version__, self._profile.name, self._assembly.models, self._boot)
+        hooks = Hooks(
+            obey=self._on_message,
+            is_muted=lambda: self._source.is_muted,
+            report=lambda: self._health.latest,
+            renewed=self._uplink.renew,
+            runtime=Path(self._config.unit.runtime_directory),
+        )
+        telemetry = make_telemetry(self._config, file, self._device, facts, hooks)
+        if telemetry is not None:
+            self._health.tell(telemetry.report)
+            self._health.broker = telemetry.link
+        return telemetry
 
     def _make_uplink(self, file: Path) -> Uplink:
         config = uplink_of(self._config, file)

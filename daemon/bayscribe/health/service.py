@@ -191,6 +191,7 @@ class UnitHealth:
         self._look_slowly(now_s)
         array = replace(self._reader.array(now_s, facts, acoustics), mixer=self._mixer)
         return Snapshot(
+            state=facts.text("state"),
             array=array,
             clock=self._clock.look(),
             disk=disk.look(

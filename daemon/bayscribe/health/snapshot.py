@@ -227,7 +227,13 @@ class CommissioningView:
 
 @dataclass(frozen=True, slots=True)
 class Snapshot:
-    """One moment of a unit. A part that nobody looked at is None."""
+    """One moment of a unit. A part that nobody looked at is None.
+
+    Attributes:
+        state: ``recording``, ``idle``, ``muted`` or ``fault``, as the daemon says; else empty.
+    """
+
+    state: str = ""
 
     array: ArrayView | None = None
     clock: ClockView | None = None

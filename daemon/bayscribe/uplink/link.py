@@ -145,6 +145,14 @@ class Uplink:
             with contextlib.suppress(RuntimeError):
                 self._loop.call_soon_threadsafe(self._wake.set)
 
+    def renew(self) -> None:
+        """Use the certificate that lies in its file now, from the next connection on.
+
+        Raises:
+            ConfigError: it cannot be used; the old one stays in use.
+        """
+        self._tls = client_context(self._config)
+
     def send_outcome(self, outcome: PromptOutcome) -> None:
         """Report what became of a prompt, now or once the link is up."""
         self._outcomes.append(outcome)

@@ -12,6 +12,7 @@ COMMANDS: dict[str, str] = {
     "submit": "put one attested note through the write-back",
     "letters": "list, show and replay notes that are not in the chart",
     "trace": "run the tracer over recorded patient timelines",
+    "fleet": "every bay at a glance, and signed commands to units",
     "provision": "enrol new units and hand out updates",
     "pki": "make certificates and keys for a site without a PKI of its own",
 }
