@@ -231,6 +231,19 @@ class ClinicalStore:
         wanted = [c.stay == "", c.visit_number == visit_number]
         return self._many(ClinicalEvent, tables.events, wanted, c.n, connection=connection)
 
+    def forget_unbound(self, received_before_ns: int) -> int:
+        """Delete events whose visit never became a stay here; how many."""
+        c = tables.events.c
+        old = [
+            event.n
+            for event in self._rows(sa.select(c.n, c.body).where(c.stay == ""))
+            if msgspec.json.decode(event.body, type=ClinicalEvent).received_ns < received_before_ns
+        ]
+        with self.transaction() as link:
+            for n in old:
+                link.execute(sa.delete(tables.events).where(c.n == n))
+        return len(old)
+
     def move_events(
         self,
         events: Iterable[ClinicalEvent],

@@ -20,6 +20,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 import msgspec
 from msgspec import Meta, Struct
 
+from bayscribe import settings
 from bayscribe.errors import ConfigError
 
 Port = Annotated[int, Meta(ge=0, le=65_535)]
@@ -220,3 +221,30 @@ class FeedConfig(Struct, frozen=True, forbid_unknown_fields=True):
                 self.mapping, files=tuple(str(base / name) for name in self.mapping.files)
             ),
         )
+
+
+class _Store(Struct, frozen=True):
+    url: str = "sqlite:///relay.db"
+
+
+class _Part(Struct, frozen=True):
+    """The tables of a relay's file that the feed needs; others are not looked at."""
+
+    feed: FeedConfig | None = None
+    store: _Store = _Store()
+
+
+def load(path: Path) -> tuple[FeedConfig, str]:
+    """Read the feed's part of a relay's configuration, and its store's URL.
+
+    Raises:
+        ConfigError: as :func:`bayscribe.settings.load`, or there is no ``[feed]``.
+    """
+    part = settings.load(path, _Part)
+    if part.feed is None:
+        raise ConfigError(f"{path}: feed: is missing", "add the table that describes the feed")
+    base = path.resolve().parent
+    url, prefix = part.store.url, "sqlite:///"
+    if url.startswith(prefix):
+        url = prefix + str(base / url.removeprefix(prefix))
+    return part.feed.beside(base), url

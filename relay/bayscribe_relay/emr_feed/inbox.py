@@ -19,7 +19,7 @@ from bayscribe_relay.store.groups import GroupQueue
 GROUP_MAX: Final = 256
 """Receipts in one transaction."""
 
-State = Literal["received", "done", "ignored", "parked"]
+State = Literal["received", "done", "ignored", "parked", "waiting"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,10 +144,20 @@ class Inbox:
         self._arrived()
         return int(changed)
 
-    def purge(self, older_ns: int) -> int:
-        """Delete what has been interpreted and is older; parked messages stay."""
+    def purge(self, older_ns: int, waiting_ns: int) -> int:
+        """Delete what has been interpreted and is older; parked messages stay.
+
+        Args:
+            older_ns: received before this.
+            waiting_ns: those received before this wait no longer: the visit is not ours.
+        """
         c = tables.messages.c
         with self._engine.begin() as link:
+            link.execute(
+                sa.update(tables.messages)
+                .where(c.state == "waiting", c.received_ns < waiting_ns)
+                .values(state="ignored", reason="not-ours: its visit never came here")
+            )
             gone = link.execute(
                 sa.delete(tables.messages).where(
                     c.state.in_(("done", "ignored")), c.received_ns < older_ns

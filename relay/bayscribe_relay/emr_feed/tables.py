@@ -17,19 +17,13 @@ messages = sa.Table(
     sa.Column("received_ns", sa.BigInteger, nullable=False),
     sa.Column("state", sa.String(16), nullable=False),
     sa.Column("reason", sa.String(200), nullable=False),
+    sa.Column("visit", sa.String(200), nullable=False, server_default=""),
     sa.Column("body", sa.LargeBinary, nullable=False),
     sa.Index("feed_messages_by_state", "state", "n"),
+    sa.Index("feed_messages_by_visit", "visit"),
 )
-"""``state``: received, done, ignored, parked. ``reason`` names rules, never values."""
-
-worker = sa.Table(
-    "feed_worker",
-    metadata,
-    sa.Column("id", sa.Integer, primary_key=True, autoincrement=False),
-    sa.Column("holder", sa.String(32), nullable=False),
-    sa.Column("until_ns", sa.BigInteger, nullable=False),
-)
-"""Which relay interprets: messages of one patient must be applied in order."""
+"""``state``: received, done, ignored, parked, or waiting for the stay of ``visit`` to open.
+``reason`` names rules, never values."""
 
 merged = sa.Table(
     "feed_merged_patients",
