@@ -9,6 +9,7 @@ BENCHMARKS = {
     "buffer": "durable appends, recovery time and write volume of the buffer",
     "health": "a day of clean audio through the channel checks: how many fail",
     "ingest": "records and connections a second that a relay takes in durably",
+    "transcript": "word errors, cost and latency of the transcript on the committed scenes",
     "tracer": "events a second that the tracer judges, and memory of open encounters",
     "tracer_speech": "precision and recall of what the tracer hears in labelled utterances",
     "writeback.latency": "signed to verified in the chart, against polling",

@@ -2,6 +2,9 @@
 
 import asyncio
 import contextlib
+import os
+import subprocess
+import sys
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from pathlib import Path
 
@@ -321,3 +324,58 @@ def test_unreadable_audio_is_marked_by_what_is_wrong(bay: Bay) -> None:
     heard = {u.speaker: u for u in bay.clinical.utterances(recording=RECORDING)}
     assert heard["nurse"].text == "w4 w5"
     assert Progress(bay.clinical, "look", 1.0).counts(RECORDING)["segments-without-audio"] == 1
+
+
+KILLED = """
+import asyncio, os, sys
+from pathlib import Path
+from bayscribe.wire.seal import OpeningKey
+from bayscribe_relay.clinical.store import ClinicalStore
+from bayscribe_relay.store.store import Store
+from bayscribe_relay.transcribe.config import TranscribeConfig
+from bayscribe_relay.transcribe.service import Transcriber
+from transcribe.stored_speech import MarkRecogniser
+
+class Slow(MarkRecogniser):
+    def listen(self, pcm):
+        if self.asked == int(sys.argv[3]):
+            print("here", flush=True)
+            asyncio.run(asyncio.sleep(600))
+        return super().listen(pcm)
+
+async def main():
+    url = sys.argv[1]
+    key = OpeningKey.from_text(Path(sys.argv[2]).read_text())
+    config = TranscribeConfig(look_s=0.05, lease_s=1.0)
+    async with Transcriber.running(config, Store(url), ClinicalStore(url), [key], Slow):
+        await asyncio.sleep(600)
+
+asyncio.run(main())
+"""
+
+
+@pytest.mark.parametrize("after", [1])
+def test_a_relay_killed_in_the_middle_loses_and_doubles_nothing(
+    bay: Bay, tmp_path: Path, after: int
+) -> None:
+    record(bay)
+    (tmp_path / "seal.open").write_text(bay.opening.to_text())
+    paths = [path for path in sys.path if path]
+    with subprocess.Popen(
+        [sys.executable, "-c", KILLED, bay.url, str(tmp_path / "seal.open"), str(after)],
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(paths)},
+        stdout=subprocess.PIPE,
+    ) as relay:
+        assert relay.stdout is not None
+        assert relay.stdout.readline() == b"here\n"
+        relay.kill()
+    made: list[MarkRecogniser] = []
+
+    def make(model: Model, config: TranscribeConfig) -> MarkRecogniser:
+        made.append(MarkRecogniser(model, config))
+        return made[-1]
+
+    asyncio.run(transcribe(bay, make))
+    assert said(bay) == SAID
+    assert made[0].asked == 3 - after
+    assert not [u for u in bay.clinical.utterances(recording=RECORDING) if u.withdrawn]
