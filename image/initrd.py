@@ -14,6 +14,7 @@ from image.commands import BuildError
 from image.declaration import HERE
 
 PROGRAMS = {"bin/busybox": "bin/busybox", "bin/e2fsck": "sbin/e2fsck.static"}
+SYSTEMD = "/usr/lib/systemd/systemd"
 FOLDERS = ("bin", "dev", "lib", "lib/modules", "proc", "root", "sys")
 
 
@@ -80,20 +81,25 @@ def in_order(modules: Path, wanted: Sequence[str]) -> list[str]:
     return order
 
 
-def build(root: Path, wanted: Sequence[str]) -> bytes:
+def build(root: Path, modules: Path, wanted: Sequence[str], first: str = SYSTEMD) -> bytes:
     """The RAM disk of a tree.
+
+    Args:
+        root: the tree, for its programs.
+        modules: folder of one kernel's modules.
+        wanted: modules that it loads, with what they depend on.
+        first: program of the slot that it hands over to.
 
     Raises:
         BuildError: the tree lacks a program.
     """
-    modules = root / "usr/lib/modules"
-    modules /= kernel_version(modules)
     archive = Archive()
     for folder in FOLDERS:
         archive.add(folder, stat.S_IFDIR | 0o755)
     archive.add("dev/console", stat.S_IFCHR | 0o600, device=(5, 1))
     archive.add("dev/kmsg", stat.S_IFCHR | 0o600, device=(1, 11))
-    archive.add("init", stat.S_IFREG | 0o755, (HERE / "files" / "init").read_bytes())
+    script = (HERE / "files" / "init").read_text(encoding="utf-8").replace(SYSTEMD, first)
+    archive.add("init", stat.S_IFREG | 0o755, script.encode())
     for name, source in PROGRAMS.items():
         path = root / source
         if not path.is_file():

@@ -9,7 +9,7 @@ from pathlib import Path
 from msgspec import json
 
 from bayscribe import __version__
-from image import debian, initrd, sbom, wheels
+from image import debian, initrd, sbom, scan, wheels
 from image.commands import sh
 from image.declaration import HERE, REPOSITORY, Architecture, Declaration
 
@@ -48,6 +48,18 @@ MASKED = (
     "e2scrub_all.timer",
     "fstrim.timer",
     "systemd-pcrphase.service",
+    # Nobody logs in to a unit.
+    "systemd-logind.service",
+    "systemd-user-sessions.service",
+    "getty.target",
+    "getty-static.service",
+    "systemd-update-utmp.service",
+    "systemd-update-utmp-runlevel.service",
+    "e2scrub_reap.service",
+    "systemd-hwdb-update.service",
+    "systemd-journal-catalog-update.service",
+    "systemd-update-done.service",
+    "ldconfig.service",
 )
 RELAY_UNITS = ("bayscribe-relay.service", "bayscribe-provision.service")
 LEFT_BEHIND = (
@@ -132,7 +144,11 @@ def make(
     bill = sbom.document("bayscribe-image", f"{release.version}+{release.release}",
                          release.epoch, components)  # fmt: skip
     (root / "usr/share/bayscribe/sbom.cdx.json").write_text(bill, encoding="utf-8")
-    (root / "boot/initrd").write_bytes(initrd.build(root, declared.initrd_modules))
+    scan.scan(root, REPOSITORY, debian.sources(declared.suite))
+    modules = root / "usr/lib/modules"
+    (root / "boot/initrd").write_bytes(
+        initrd.build(root, modules / initrd.kernel_version(modules), declared.initrd_modules)
+    )
     return root
 
 

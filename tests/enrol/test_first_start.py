@@ -1,6 +1,8 @@
 import logging
+import os
 import ssl
 import stat
+import subprocess
 import sys
 import tomllib
 from collections.abc import Iterator
@@ -9,6 +11,7 @@ from pathlib import Path
 import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives.serialization import load_pem_private_key
+from image.declaration import HERE
 
 from bayscribe.cli import main as bayscribe
 from bayscribe.config import load_config
@@ -213,16 +216,21 @@ def test_orders_that_cannot_be_taken_name_the_file_and_no_secret(
 
 def fake_tpm(folder: Path, *, works: bool = True) -> list[str]:
     """A stand-in for systemd-creds: seals by turning the bytes around."""
-    program = folder / "creds.py"
+    program = folder / "systemd-creds"
     program.write_text(
+        f"#!{sys.executable}\n"
         "import sys\n"
+        "data = lambda name: sys.stdin.buffer if name == '-' else open(name, 'rb')\n"
+        "into = lambda name: sys.stdout.buffer if name == '-' else open(name, 'wb')\n"
         "verb = sys.argv[1]\n"
         "if verb == 'has-tpm2': sys.exit(0)\n"
         f"if verb == 'decrypt' and not {works}: sys.exit(1)\n"
         "assert '--name=device.key' in sys.argv\n"
-        "sys.stdout.buffer.write(sys.stdin.buffer.read()[::-1])\n"
+        "with data(sys.argv[-2]) as one, into(sys.argv[-1]) as other:\n"
+        "    other.write(one.read()[::-1])\n"
     )
-    return [sys.executable, str(program)]
+    program.chmod(0o755)
+    return [str(program)]
 
 
 def test_where_there_is_a_tpm_the_key_lies_sealed(
@@ -235,7 +243,7 @@ def test_where_there_is_a_tpm_the_key_lies_sealed(
     assert not (unit / "device.key").exists()
     memory = tmp_path / "memory"
     memory.mkdir()
-    first_start.unlock(unit, memory, keys)
+    opened(unit, memory, tmp_path)
     certificate = x509.load_pem_x509_certificate((unit / "device.crt").read_bytes())
     key = load_pem_private_key((memory / "device.key").read_bytes(), None)
     assert key.public_key() == certificate.public_key()
@@ -251,12 +259,18 @@ def test_a_key_that_the_tpm_does_not_open_is_never_replaced(unit: Path, tmp_path
     assert (unit / "device.key.cred").read_bytes() == sealed
 
 
-def test_unlock_copies_a_plain_key_for_the_services(unit: Path, tmp_path: Path) -> None:
+def opened(unit: Path, memory: Path, tools: Path) -> None:
+    """Run the image's script that opens the key for the services."""
+    script = HERE / "files/root/usr/lib/bayscribe/open-key"
+    environment = os.environ | {"PATH": f"{tools}:{os.environ['PATH']}"}
+    subprocess.run([script, unit, memory], check=True, env=environment)
+
+
+def test_a_plain_key_is_copied_for_the_services(unit: Path, tmp_path: Path) -> None:
     KeyStore(unit, ["/nonexistent"]).make()
     memory = tmp_path / "memory"
     memory.mkdir()
-    command = ["enrol", "unlock", "--folder", str(unit), "--out", str(memory)]
-    assert bayscribe(command) == 0
+    opened(unit, memory, tmp_path)
     assert (memory / "device.key").read_bytes() == (unit / "device.key").read_bytes()
     assert stat.S_IMODE((memory / "device.key").stat().st_mode) == 0o600
 

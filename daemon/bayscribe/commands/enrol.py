@@ -1,4 +1,4 @@
-"""``bayscribe enrol``: the unit's identity, at its first start and at every other."""
+"""``bayscribe enrol``: the unit's identity, at its first start."""
 
 import argparse
 from pathlib import Path
@@ -6,7 +6,6 @@ from pathlib import Path
 from bayscribe.enrol import first_start
 
 FOLDER = Path("/var/lib/bayscribe-unit")
-IN_MEMORY = Path("/run/bayscribe-identity")
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -23,11 +22,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
         help="where enrol.toml may lie; repeatable (default: in the folder)",
     )
     request.set_defaults(action_run=_request)
-    unlock = actions.add_parser("unlock", help="open the key into memory, for the services")
-    unlock.add_argument("--out", type=Path, default=IN_MEMORY, help="folder (%(default)s)")
-    unlock.set_defaults(action_run=_unlock)
-    for action in (request, unlock):
-        action.add_argument("--folder", type=Path, default=FOLDER, help="(%(default)s)")
+    request.add_argument("--folder", type=Path, default=FOLDER, help="(%(default)s)")
 
 
 def run(options: argparse.Namespace) -> int:
@@ -40,9 +35,4 @@ def _request(options: argparse.Namespace) -> int:
     places = options.search or [options.folder / "enrol.toml"]
     device = first_start.request(options.folder, places)
     print(f"enrolled as {device}" if device else "enrolled already")
-    return 0
-
-
-def _unlock(options: argparse.Namespace) -> int:
-    first_start.unlock(options.folder, options.out)
     return 0

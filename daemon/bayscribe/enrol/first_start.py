@@ -76,13 +76,3 @@ def _write(folder: Path, granted: Granted, configuration: str) -> None:
         (CERTIFICATE, granted.certificate),
     ):
         replace_file(folder / name, text.encode())
-
-
-def unlock(folder: Path, out: Path, keys: KeyStore | None = None) -> None:
-    """Put the key where services take it from: a folder in memory.
-
-    Raises:
-        BayscribeError: the key is missing or the TPM does not open it.
-        StorageError: it cannot be written.
-    """
-    replace_file(out / "device.key", (keys or KeyStore(folder)).open())

@@ -10,7 +10,7 @@ from bayscribe.update.bootstate import other
 from bayscribe.update.jobchecks import Check
 from bayscribe.update.machine import Machine
 
-PATIENCE_S = 180.0
+PATIENCE_S = 300.0
 """Seconds that a new system has for its checks. Well above the slowest start that was seen,
 with an array that is plugged in late."""
 POLL_S = 2.0

@@ -1,0 +1,83 @@
+"""The images that the runs use: the one that was built last, or a new one."""
+
+import json
+import shutil
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+from image.__main__ import BUILD, squash
+from image.commands import sh
+from image.declaration import REPOSITORY
+from image.tree import Release
+
+from image import bundle
+
+
+@dataclass(frozen=True, slots=True)
+class Built:
+    """One build.
+
+    Attributes:
+        work: its folder, with ``root``, the tree that the slot was made of.
+        image: disk image.
+        bundle: update bundle of the same system.
+        release: its number.
+    """
+
+    work: Path
+    image: Path
+    bundle: Path
+    release: int
+
+
+def built(architecture: str) -> Built:
+    """The newest build of an architecture; makes one if there is none.
+
+    Raises:
+        CalledProcessError: it cannot be built.
+    """
+    work = BUILD / architecture
+    images = sorted(work.glob("*.img"), key=lambda path: path.stat().st_mtime)
+    if not images:
+        subprocess.run([sys.executable, "-m", "image", architecture], check=True, cwd=REPOSITORY)
+        images = sorted(work.glob("*.img"))
+    image = images[-1]
+    facts = json.loads((work / "root/usr/share/bayscribe/release.json").read_bytes())
+    return Built(work, image, image.with_suffix(".raucb"), int(facts["release"]))
+
+
+def variant(base: Built, release: int, folder: Path, *, spoil: str = "", signer: Path) -> Path:
+    """A bundle of the same system with another release number.
+
+    Args:
+        base: what it differs from.
+        release: its number.
+        folder: for the new files.
+        spoil: file of the tree to which a byte is added: a system that cannot do its job.
+        signer: folder of the keys that sign it.
+
+    Returns:
+        the bundle; the slot's file system lies beside it, as ``NAME.slot``.
+    """
+    shown = json.loads((base.work / "root/usr/share/bayscribe/release.json").read_bytes())
+    made = Release(shown["version"], release, shown["architecture"], 1_700_000_000)
+    slot = folder / f"{made.name}.slot"
+    folder.mkdir(parents=True, exist_ok=True)
+    tree = folder / "tree"
+    shutil.rmtree(tree, ignore_errors=True)
+    sh("cp", "-al", base.work / "root", tree)
+    _replace(tree / "usr/share/bayscribe/release.json", json.dumps(shown | {"release": release}))
+    if spoil:
+        _replace(tree / spoil, (tree / spoil).read_bytes() + b"x")
+    slot.unlink(missing_ok=True)
+    squash(tree, slot, made.epoch)
+    shutil.rmtree(tree)
+    return bundle.make(folder, slot, made, bundle.Signer.development(signer))
+
+
+def _replace(path: Path, content: str | bytes) -> None:
+    """Give a linked file a content of its own."""
+    path.unlink()
+    path.write_bytes(content.encode() if isinstance(content, str) else content)
