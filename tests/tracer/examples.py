@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from itertools import islice, product
 from typing import Any
 
-from bayscribe_relay.tracer.catalogue import Gap
+from bayscribe_relay.tracer.gap import Gap
 from bayscribe_relay.tracer.rules import (
     AtLeast,
     Compared,

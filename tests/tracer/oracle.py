@@ -35,7 +35,9 @@ def read_catalogue() -> list[Dict]:
     files = [
         yaml.load(path.read_text("utf-8"), yaml.CSafeLoader) for path in CATALOGUE.glob("*.yaml")
     ]
-    return sorted((gap for file in files for gap in file["gaps"]), key=lambda gap: gap["order"])
+    return sorted(
+        (gap for file in files for gap in file.get("gaps", [])), key=lambda gap: gap["order"]
+    )
 
 
 def once(question: Callable[["Minute"], T]) -> Callable[["Minute"], T]:

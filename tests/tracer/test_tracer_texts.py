@@ -5,7 +5,8 @@ import re
 import pytest
 
 from bayscribe_relay.tracer.case import Prompt, replay
-from bayscribe_relay.tracer.catalogue import Gap, load
+from bayscribe_relay.tracer.catalogue import load
+from bayscribe_relay.tracer.gap import Gap
 from bayscribe_relay.tracer.placeholders import PLACEHOLDERS
 from bayscribe_relay.tracer.texts import names_in
 from tracer.examples import answers, cases, remedies, spoken

@@ -5,7 +5,7 @@ from collections.abc import Callable
 from typing import Any
 
 from bayscribe_relay.tracer.catalogue import load
-from bayscribe_relay.tracer.rules import AtLeast, Every, Fact, Negation, Rule, Said
+from bayscribe_relay.tracer.rules import Fact, Said, leaves
 
 Case = dict[str, Any]
 
@@ -49,17 +49,6 @@ SEPSIS = [
     ("collected", "lab.lactate"),
     ("med_given", "med.vasopressor"),
 ]
-
-
-def leaves(rule: Rule) -> list[Rule]:
-    """The conditions without parts in a condition."""
-    match rule:
-        case Every(parts) | AtLeast(_, parts):
-            return [leaf for part in parts for leaf in leaves(part)]
-        case Negation(part):
-            return leaves(part)
-        case _:
-            return [rule]
 
 
 def _vocabulary() -> tuple[list[tuple[str, str]], list[str], dict[str, list[Any]]]:

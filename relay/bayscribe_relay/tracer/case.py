@@ -8,7 +8,8 @@ from typing import Any
 import yaml
 
 from bayscribe.errors import BadUse
-from bayscribe_relay.tracer.catalogue import Gap, load
+from bayscribe_relay.tracer.catalogue import load
+from bayscribe_relay.tracer.gap import Gap
 from bayscribe_relay.tracer.network import Network
 from bayscribe_relay.tracer.timeline import event_of, utterance_of
 from bayscribe_relay.tracer.tracer import Closed, Fired, Tracer

@@ -8,45 +8,39 @@ from typing import Any
 import yaml
 
 from bayscribe.errors import ConfigError
-from bayscribe_relay.tracer.rules import Rule, parse_rule
+from bayscribe_relay.tracer.anchors import ANCHORS, anchor
+from bayscribe_relay.tracer.entries import Entry
+from bayscribe_relay.tracer.figures import FIGURES
+from bayscribe_relay.tracer.gap import Doubt, Gap
+from bayscribe_relay.tracer.lexicon import load_lexicon
+from bayscribe_relay.tracer.placeholders import PLACEHOLDERS
+from bayscribe_relay.tracer.rules import Compared, Fact, Known, Rule, Said, leaves, parse_rule
+from bayscribe_relay.tracer.texts import names_in
 
 FOLDER = Path(__file__).parent / "catalogue"
+PROFILES = ("acute", "procedure", "disposition", "billing", "screening")
+PRIORITIES = ("critical", "high", "medium", "low")
+ROLES = ("attending", "resident", "app", "nurse", "family", "patient")
+ATTRIBUTES = ("age_years", "age_known", "sex", "interpreter_needed", "phoenix_score")
+_OTHER_FILES = ("concepts.yaml", "sources.yaml")
+_GAP_KEYS = (
+    *("order", "id", "group", "title", "measure", "profile", "enabled_by_default", "priority"),
+    *("applies", "trigger", "satisfied_by_structured_data", "attestation", "deadline", "prompt"),
+    *("coding_or_billing_consequence", "facts", "notes"),
+)
+_PROMPT_KEYS = (
+    *("mode", "grace_min", "lead_min", "repeat", "after_deadline"),
+    *("defer_to_open_prompts", "template"),
+)
 
 
 @dataclass(frozen=True)
-class Gap:
-    """One thing that the record may imply and the narrative lack. Times in minutes."""
+class _Names:
+    """What rules may name."""
 
-    id: str
-    group: str
-    title: str
-    profile: str
-    enabled: bool
-    exclusions: tuple[Rule, ...]
-    trigger: Rule
-    attestation: tuple[str, ...]
-    roles: tuple[str, ...]
-    deadline_anchor: str | None
-    deadline_min: int | tuple[int, int, int]
-    before_deadline: bool
-    grace_min: int
-    lead_min: int
-    defer_to: tuple[str, ...]
-    template: str
-    unverified: tuple[str, ...]
-
-    def offset(self, patient: dict[str, Any]) -> int:
-        """Minutes from the anchor to the deadline; by age where the measure counts by age.
-
-        Of an unknown age the shortest holds.
-        """
-        if isinstance(self.deadline_min, int):
-            return self.deadline_min
-        adult, from_9, younger = self.deadline_min
-        age = patient.get("age_years")
-        if age is None:
-            return min(self.deadline_min)
-        return adult if age >= 18 else from_9 if age >= 9 else younger
+    concepts: frozenset[str]
+    words: frozenset[str]
+    sources: frozenset[str]
 
 
 @cache
@@ -54,61 +48,153 @@ def load(folder: Path = FOLDER) -> tuple[Gap, ...]:
     """All gaps, in the order in which those of one minute are judged.
 
     Raises:
-        ConfigError: a file is not as it must be; file and gap are named.
+        ConfigError: a file is not as it must be; file, gap, key, value and what was expected
+            are named.
     """
-    found: list[tuple[int, Gap]] = []
+    names = _Names(
+        frozenset(_read(folder / "concepts.yaml").value("concepts")),
+        frozenset(concept.name for concept in load_lexicon().concepts),
+        frozenset(_read(folder / "sources.yaml").value("sources")),
+    )
+    found: dict[int, Gap] = {}
+    ids: dict[str, str] = {}
     for path in sorted(folder.glob("*.yaml")):
-        try:
-            document = yaml.safe_load(path.read_text(encoding="utf-8"))
-            entries = document["gaps"]
-        except (yaml.YAMLError, KeyError, TypeError) as error:
-            raise ConfigError(f"{path.name}: {error!r}", "correct the file") from None
-        found += [(int(entry["order"]), _gap(entry, path.name)) for entry in entries]
-    gaps = tuple(gap for _, gap in sorted(found, key=lambda pair: pair[0]))
-    names = {gap.id for gap in gaps}
-    if len(names) != len(gaps):
-        raise ConfigError(f"{folder}: a gap is defined twice", "give each its own id")
+        if path.name in _OTHER_FILES:
+            continue
+        file = _read(path)
+        file.only("group", "gaps")
+        for i, raw in enumerate(file.tables("gaps")):
+            name = raw.text("id")
+            entry = Entry(file.value("gaps")[i], f"{path.name}: {name}")
+            if name in ids:
+                entry.refuse("id", name, f"an id of its own; {ids[name]} has it too")
+            ids[name] = path.name
+            order = entry.minutes("order", needed=True)
+            if order in found:
+                entry.refuse("order", order, f"a place of its own; {found[order].id} has it")
+            found[order] = _gap(entry, names)
+    if not found:
+        raise ConfigError(f"{folder}: holds no gaps", "name a folder with a catalogue")
+    gaps = tuple(found[order] for order in sorted(found))
     for gap in gaps:
-        if missing := set(gap.defer_to) - names:
-            raise ConfigError(f"{gap.id}: defers to unknown {missing}", "correct the file")
+        for other in gap.defer_to:
+            if other not in ids:
+                entry = Entry({}, f"{ids[gap.id]}: {gap.id}")
+                entry.refuse("prompt: defer_to_open_prompts", other, "the id of a gap")
     return gaps
 
 
-def _gap(entry: dict[str, Any], file: str) -> Gap:
-    where = f"{file}: {entry.get('id', '?')}"
+def _read(path: Path) -> Entry:
     try:
-        deadline, prompt = entry["deadline"] or {}, entry["prompt"]
-        if prompt["mode"] not in ("on_trigger", "before_deadline"):
-            raise ConfigError(f"{where}: no prompt mode {prompt['mode']!r}", "correct the file")
-        return Gap(
-            id=entry["id"],
-            group=entry["group"],
-            title=entry["title"],
-            profile=entry["profile"],
-            enabled=entry["enabled_by_default"],
-            exclusions=tuple(
-                parse_rule(node, f"{where}: exclude_if_any")
-                for node in entry["applies"]["exclude_if_any"]
-            ),
-            trigger=parse_rule(entry["trigger"], f"{where}: trigger"),
-            attestation=tuple(entry["attestation"]["concepts_any_of"]),
-            roles=tuple(entry["attestation"]["by_roles"]),
-            deadline_anchor=deadline.get("anchor"),
-            deadline_min=_offset(deadline.get("offset_min", 0)),
-            before_deadline=prompt["mode"] == "before_deadline",
-            grace_min=int(prompt["grace_min"] or 0),
-            lead_min=int(prompt["lead_min"] or 0),
-            defer_to=tuple(prompt["defer_to_open_prompts"]),
-            template=prompt["template"],
-            unverified=tuple(fact["claim"] for fact in entry["facts"] if not fact["verified"]),
-        )
-    except (KeyError, TypeError, ValueError) as error:
-        raise ConfigError(f"{where}: {error!r}", "correct the file") from None
+        tree = yaml.load(path.read_text(encoding="utf-8"), yaml.CSafeLoader)
+    except OSError as error:
+        raise ConfigError(f"{path}: {error.strerror}", "complete the catalogue") from None
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        line = " ".join(str(error).split())
+        raise ConfigError(f"{path.name}: not YAML: {line}", "correct the file") from None
+    return Entry(tree, path.name)
 
 
-def _offset(value: int | str) -> int | tuple[int, int, int]:
-    """Minutes, or ``age:ADULT|FROM_9|YOUNGER``."""
-    if isinstance(value, int):
-        return value
-    adult, from_9, younger = value.removeprefix("age:").split("|")
-    return int(adult), int(from_9), int(younger)
+def _gap(entry: Entry, names: _Names) -> Gap:
+    entry.only(*_GAP_KEYS)
+    prompt, attestation = entry.table("prompt"), entry.table("attestation")
+    prompt.only(*_PROMPT_KEYS)
+    prompt.one_of("repeat", ("once", "per_instance"))
+    prompt.one_of("after_deadline", ("fire_as_late",))
+    before = prompt.one_of("mode", ("on_trigger", "before_deadline")) == "before_deadline"
+    if before and entry.value("deadline") is None:
+        entry.refuse("deadline", None, "a deadline, as the prompt comes before one")
+    anchor_name, offset = _deadline(entry)
+    answers = attestation.names("concepts_any_of")
+    for word in answers:
+        if word not in names.words:
+            attestation.refuse("concepts_any_of", word, "a concept that listening/ holds")
+    roles = attestation.names("by_roles")
+    for role in roles:
+        if role not in ROLES:
+            attestation.refuse("by_roles", role, f"one of {', '.join(ROLES)}")
+    template = prompt.text("template")
+    for name in sorted(names_in(template) - set(PLACEHOLDERS)):
+        prompt.refuse("template", f"{{{name}}}", f"one of {', '.join(sorted(PLACEHOLDERS))}")
+    exclusions = entry.table("applies").value("exclude_if_any")
+    return Gap(
+        id=entry.text("id"),
+        group=entry.text("group"),
+        title=entry.text("title"),
+        profile=entry.one_of("profile", PROFILES),
+        priority=entry.one_of("priority", PRIORITIES),
+        enabled=entry.flag("enabled_by_default"),
+        exclusions=tuple(_rule(node, f"{entry.where}: applies", names) for node in exclusions),
+        trigger=_rule(entry.value("trigger"), f"{entry.where}: trigger", names),
+        attestation=answers,
+        roles=roles,
+        deadline_anchor=anchor_name,
+        deadline_min=offset,
+        before_deadline=before,
+        grace_min=prompt.minutes("grace_min", needed=not before),
+        lead_min=prompt.minutes("lead_min", needed=before),
+        defer_to=prompt.names("defer_to_open_prompts"),
+        template=template,
+        doubts=_doubts(entry, names),
+    )
+
+
+def _doubts(entry: Entry, names: _Names) -> tuple[Doubt, ...]:
+    found = []
+    for fact in entry.tables("facts"):
+        fact.only("claim", "verified", "confirm", "source")
+        source = fact.text("source")
+        if source not in names.sources:
+            fact.refuse("source", source, "a source of sources.yaml")
+        if not fact.flag("verified"):
+            found.append(Doubt(fact.text("claim"), fact.text("confirm"), source))
+    return tuple(found)
+
+
+def _deadline(entry: Entry) -> tuple[str | None, int | tuple[int, int, int]]:
+    """Anchor and minutes; the minutes may be ``age:ADULT|FROM_9|YOUNGER``."""
+    if entry.value("deadline") is None:
+        return None, 0
+    deadline = entry.table("deadline")
+    deadline.only("anchor", "offset_min")
+    name = deadline.text("anchor")
+    if anchor(name) is None:
+        deadline.refuse("anchor", name, "a named time")
+    offset = deadline.value("offset_min")
+    if isinstance(offset, int) and not isinstance(offset, bool):
+        return name, offset
+    try:
+        adult, from_9, younger = (int(x) for x in offset.removeprefix("age:").split("|"))
+    except (AttributeError, ValueError):
+        deadline.refuse("offset_min", offset, "minutes, or age:ADULT|FROM_9|YOUNGER")
+    return name, (adult, from_9, younger)
+
+
+def _rule(node: Any, where: str, names: _Names) -> Rule:  # noqa: ANN401 - parsed YAML
+    rule = parse_rule(node, where)
+    entry = Entry({}, where)
+    for leaf in leaves(rule):
+        match leaf:
+            case Fact(_, concepts):
+                _known(entry, "fact: concept", concepts, names.concepts, "of concepts.yaml")
+            case Said(concepts):
+                _known(entry, "said: concept", concepts, names.words, "that listening/ holds")
+            case Compared("calc", name):
+                _known(entry, "calc: fn", (name,), frozenset(FIGURES), "of the figures")
+            case Compared("patient", name):
+                _known(entry, "patient: field", (name,), frozenset(ATTRIBUTES), "of a patient")
+            case Known(name):
+                times = frozenset({name} if anchor(name) else ANCHORS)
+                _known(entry, "anchor_known", (name,), times, "of the named times")
+            case _:
+                pass
+    return rule
+
+
+def _known(
+    entry: Entry, key: str, found: tuple[str, ...], known: frozenset[str], which: str
+) -> None:
+    for name in found:
+        if name not in known:
+            shown = f": {', '.join(sorted(known))}" if len(known) < 30 else ""
+            entry.refuse(key, name, f"a name {which}{shown}")

@@ -16,8 +16,10 @@ from typing import Any
 import yaml
 
 from bayscribe.errors import ConfigError
+from bayscribe_relay.tracer.criteria import GROUPS
 
 FOLDER = Path(__file__).parent / "listening"
+CRITERIA = tuple(dict.fromkeys(name for names in GROUPS.values() for name in names))
 KINDS = ("negated", "historical", "hypothetical", "family", "question")
 
 
@@ -144,7 +146,13 @@ def _phrase(say: Any, classes: dict[str, list[str]], where: str) -> Phrase:  # n
         if unknown := set(say) - {"say", "criterion", "negative"}:
             raise ConfigError(f"{where}: unknown {sorted(unknown)}", "use say, criterion, negative")
         pattern = _compile(str(say.get("say", "")), classes, where)
-        return Phrase(pattern, say.get("criterion"), bool(say.get("negative", False)))
+        criterion = say.get("criterion")
+        if criterion is not None and criterion not in CRITERIA:
+            raise ConfigError(
+                f"{where}: criterion: found {criterion!r}: expected one of {', '.join(CRITERIA)}",
+                "correct the file",
+            )
+        return Phrase(pattern, criterion, bool(say.get("negative", False)))
     return Phrase(_compile(str(say), classes, where))
 
 

@@ -13,9 +13,9 @@ from collections.abc import Callable
 from typing import Any, Protocol
 
 from bayscribe_relay.tracer.anchors import ANCHORS, anchor
-from bayscribe_relay.tracer.catalogue import Gap
 from bayscribe_relay.tracer.criteria import is_number
 from bayscribe_relay.tracer.figures import FIGURES, SINCE
+from bayscribe_relay.tracer.gap import Gap
 from bayscribe_relay.tracer.reads import Computed, Key
 from bayscribe_relay.tracer.record import Record
 from bayscribe_relay.tracer.rules import (

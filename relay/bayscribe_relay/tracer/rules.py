@@ -5,6 +5,11 @@ from typing import Any
 
 from bayscribe.errors import ConfigError
 
+POLARITIES = ("any", "affirmed", "negated", "historical", "hypothetical", "family", "question")
+CONDITIONS = (
+    *("all", "any", "not", "at_least"),
+    *("fact", "said", "calc", "patient", "anchor_known"),
+)
 OPERATORS = ("gt", "ge", "lt", "le", "eq")
 KINDS = (
     *("obs", "order", "med_order", "med_given", "proc", "doc"),
@@ -83,6 +88,9 @@ def parse_rule(node: Any, where: str) -> Rule:  # noqa: ANN401 - parsed YAML
     if not isinstance(node, dict) or len(node) != 1:
         raise ConfigError(f"{where}: a condition is one key, not {node!r}", "correct the file")
     [(key, body)] = node.items()
+    if key not in CONDITIONS:
+        expected = ", ".join(CONDITIONS)
+        raise ConfigError(f"{where}: found {key!r}: expected {expected}", "see docs/tracer.md")
     try:
         if key in ("all", "any"):
             parts = tuple(parse_rule(part, where) for part in body)
@@ -93,29 +101,50 @@ def parse_rule(node: Any, where: str) -> Rule:  # noqa: ANN401 - parsed YAML
             return Negation(parse_rule(body, where))
         return _leaf(key, body, where)
     except (KeyError, TypeError, ValueError) as error:
-        raise ConfigError(f"{where}: {key}: {error!r}", "correct the condition") from None
+        raise ConfigError(f"{where}: {key}: found {body!r}: {error!r}", "correct it") from None
 
 
 def _leaf(key: str, body: Any, where: str) -> Rule:  # noqa: ANN401 - parsed YAML
     if key == "anchor_known":
         return Known(str(body))
     if key == "said":
+        if body["polarity"] not in POLARITIES:
+            raise ConfigError(
+                f"{where}: said: polarity: found {body['polarity']!r}: expected one"
+                f" of {', '.join(POLARITIES)}",
+                "correct the condition",
+            )
         return Said(_names(body["concept"]), tuple(body["by"]), body["polarity"])
     op = body.get("op")
     if op not in OPERATORS and not (key == "fact" and op is None):
-        raise ConfigError(f"{where}: {key}: no operator {op!r}", f"use one of {OPERATORS}")
+        expected = f"one of {', '.join(OPERATORS)}"
+        raise ConfigError(f"{where}: {key}: op: found {op!r}: expected {expected}", "correct it")
     if key == "fact":
         if body["kind"] not in KINDS:
-            raise ConfigError(f"{where}: no kind {body['kind']!r}", f"use one of {KINDS}")
+            expected = f"one of {', '.join(KINDS)}"
+            found = f"found {body['kind']!r}: expected {expected}"
+            raise ConfigError(f"{where}: fact: kind: {found}", "correct it")
+        if body.get("agg", "any") not in ("any", "latest", "min"):
+            found = f"found {body['agg']!r}: expected any, latest or min"
+            raise ConfigError(f"{where}: fact: agg: {found}", "correct it")
         concepts = _names(body["concept"])
         return Fact(body["kind"], concepts, op, body.get("value"), body.get("agg", "any"))
-    if key in ("calc", "patient"):
-        return Compared(key, body["fn" if key == "calc" else "field"], op, body["value"])
-    raise ConfigError(f"{where}: no condition {key!r}", "see docs/tracer.md")
+    return Compared(key, body["fn" if key == "calc" else "field"], op, body["value"])
 
 
 def _names(value: Any) -> tuple[str, ...]:  # noqa: ANN401 - parsed YAML
     return tuple(value) if isinstance(value, list) else (str(value),)
+
+
+def leaves(rule: Rule) -> list[Rule]:
+    """The conditions without parts in a condition."""
+    match rule:
+        case Every(parts) | AtLeast(_, parts):
+            return [leaf for part in parts for leaf in leaves(part)]
+        case Negation(part):
+            return leaves(part)
+        case _:
+            return [rule]
 
 
 def in_words(rule: Rule) -> str:

@@ -7,7 +7,7 @@ reads as a sentence.
 
 import re
 
-from bayscribe_relay.tracer.catalogue import Gap
+from bayscribe_relay.tracer.gap import Gap
 from bayscribe_relay.tracer.placeholders import PLACEHOLDERS, UNKNOWN
 from bayscribe_relay.tracer.record import Record
 

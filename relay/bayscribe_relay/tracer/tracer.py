@@ -12,9 +12,9 @@ from typing import Any
 
 import msgspec
 
-from bayscribe_relay.tracer.catalogue import Gap
 from bayscribe_relay.tracer.criteria import WINDOW_MIN
 from bayscribe_relay.tracer.explain import Reason, spoken, why, why_not
+from bayscribe_relay.tracer.gap import Gap
 from bayscribe_relay.tracer.network import ANY_POLARITY, Network
 from bayscribe_relay.tracer.record import Record
 from bayscribe_relay.tracer.rules import AtLeast, Rule, in_words
