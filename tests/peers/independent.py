@@ -8,7 +8,7 @@ import threading
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -97,11 +97,30 @@ class Listener:
         self._reader = threading.Thread(target=self._read, args=(process,), daemon=True)
         self._reader.start()
 
-    def received(self, peer: str, count: int = 1) -> list[str]:
-        """The messages that a peer has received, once there are at least ``count``."""
+    def seen(self, peer: str) -> int:
+        """How many messages a peer has received so far: where the next ones begin."""
         with self._changed:
-            self._changed.wait_for(lambda: len(self._received[peer]) >= count, timeout=10)
-            return list(self._received[peer])
+            return len(self._received[peer])
+
+    def wait_for(
+        self, peer: str, arrived: Callable[[list[str]], bool], since: int = 0
+    ) -> list[str]:
+        """The messages of a peer behind number ``since``, once they are those awaited.
+
+        Args:
+            peer: which listener.
+            arrived: whether the messages are all that is waited for.
+            since: as :meth:`seen` said before they were sent.
+
+        Raises:
+            AssertionError: they have not arrived within a minute.
+        """
+        with self._changed:
+            if not self._changed.wait_for(
+                lambda: arrived(self._received[peer][since:]), timeout=_START_S
+            ):
+                raise AssertionError(f"{peer}: {self._received[peer][since:]}")
+            return self._received[peer][since:]
 
     def _read(self, process: "subprocess.Popen[str]") -> None:
         for line in process.stdout or ():

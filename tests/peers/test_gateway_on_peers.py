@@ -40,7 +40,7 @@ def test_notes_are_acknowledged_by_an_independent_listener(
     tmp_path: Path, hl7_peer: tuple[str, Listener]
 ) -> None:
     name, listener = hl7_peer
-    before = len(listener.received(name, 0))
+    before = listener.seen(name)
     # One connection a message at a time, and never two frames in one write: what these
     # listeners disagree about is not asked of them.
     site = f'mdm_host = "127.0.0.1"\nmdm_port = {listener.ports[name]}\nack_timeout_s = 5.0'
@@ -50,7 +50,7 @@ def test_notes_are_acknowledged_by_an_independent_listener(
             return list(await asyncio.gather(*(sign(writeback) for _ in range(5))))
 
     letters = asyncio.run(run())
-    messages = listener.received(name, before + 5)[before:]
+    messages = listener.wait_for(name, lambda seen: len(seen) >= 5, before)
     parsed = [Message.parse(text.encode()) for text in messages]
     for letter in letters:
         assert letter.state is State.VERIFIED, letter.reason
