@@ -20,6 +20,12 @@ def _script(name: str) -> Callable[[], int]:
 RUNS: dict[str, tuple[str, Callable[[], int]]] = {
     "kills": ("kill -9 of appliance, relay and both, 50 times each", _module("hil.kills")),
     "powercut": ("30 power cuts in User-Mode Linux, and the control", _module("hil.powercut")),
+    "image": ("the image in QEMU: power-on to an acknowledged segment", _module("hil.image")),
+    "update": ("updates and a rollback in QEMU", _module("hil.image.update")),
+    "update-cuts": (
+        "50 power cuts during updates, in User-Mode Linux",
+        _module("hil.image.cuts", "--cuts", "50"),
+    ),
     "aarch64": ("the beam's bits on aarch64, under qemu-user", _script("aarch64_beam.sh")),
     "synthetic": (
         "kill -9 of a synthetic unit, the relay and both, 50 times each",
