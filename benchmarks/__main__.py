@@ -7,6 +7,7 @@ import sys
 BENCHMARKS = {
     "appliance": "CPU, memory and latency of the whole appliance pipeline on a recording",
     "buffer": "durable appends, recovery time and write volume of the buffer",
+    "fleet": "500 units on one broker: how far the fleet page lags the truth",
     "health": "a day of clean audio through the channel checks: how many fail",
     "ingest": "records and connections a second that a relay takes in durably",
     "transcript": "word errors, cost and latency of the transcript on the committed scenes",

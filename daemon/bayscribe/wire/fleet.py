@@ -7,7 +7,7 @@ person, nothing about a patient. ``docs/mqtt.asyncapi.yaml`` is made from this m
 """
 
 import re
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 import msgspec
 from msgspec import Meta, Struct
@@ -174,7 +174,7 @@ class Answer(_Message, frozen=True, kw_only=True):
     name: Word = ""
     outcome: Literal["done", "refused", "failed"]
     reason: Word = ""
-    result: dict[str, object] = {}
+    result: dict[str, Any] = {}
 
 
 FromUnit = Status | Health | Levels | Buffer | Alarm | Answer
