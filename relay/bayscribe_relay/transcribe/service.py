@@ -116,7 +116,8 @@ class Transcriber(Observer):
                     self._rebind_open()
                 for recording in {c.ref for c in changes.take() if c.what == "binding"}:
                     self.rebind(recording)
-                self._progress.renew([*self._live])
+                if working := [*self._live]:
+                    self._progress.renew(working)
                 for mark in self._store.marks():
                     if mark.seq > self._after.get(mark.device, 0):
                         self.notify(mark.device)
