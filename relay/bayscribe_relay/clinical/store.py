@@ -6,7 +6,7 @@ Every method may be called from any thread, and raises
 
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, Final, TypeVar
@@ -207,13 +207,17 @@ class ClinicalStore:
         )
 
     def event_versions(
-        self, ident: str, connection: sa.Connection | None = None
-    ) -> list[ClinicalEvent]:
-        """All versions of one event, lowest first."""
+        self, idents: Collection[str], connection: sa.Connection | None = None
+    ) -> dict[str, list[ClinicalEvent]]:
+        """All versions of each of these events, lowest first; unknown ones are left out."""
         c = tables.events.c
-        return self._many(
-            ClinicalEvent, tables.events, [c.id == ident], c.version, connection=connection
-        )
+        found: dict[str, list[ClinicalEvent]] = {}
+        order = c.version
+        for event in self._many(
+            ClinicalEvent, tables.events, [c.id.in_(idents)], order, connection=connection
+        ):
+            found.setdefault(event.id, []).append(event)
+        return found
 
     def events_after(self, stay: str, n: int) -> tuple[list[ClinicalEvent], int]:
         """A stay's events that were stored behind number ``n``, and the newest number."""

@@ -64,6 +64,15 @@ class Application:
         self._store: ClinicalStore = desk.store
         self._config = config
         self._site = site
+        self._merged: dict[str, str] = {}
+        self._owners: dict[str, str] = {}
+
+    def refresh(self, link: sa.Connection) -> None:
+        """Read anew what every message is held against; at the begin of a transaction."""
+        t = tables.merged
+        query = sa.select(t.c.old, t.c.new).where(t.c.site == self._site)
+        self._merged = {str(row.old): str(row.new) for row in link.execute(query)}
+        self._owners = ledger.owners_of_events(link)
 
     def apply(self, link: sa.Connection, said: Interpretation) -> str:
         """Apply one message.
@@ -77,7 +86,7 @@ class Application:
         """
         if said.who is None:
             return said.ignored
-        who = said.who._replace(mrn=self.current_mrn(link, said.who.mrn))
+        who = said.who._replace(mrn=self.current_mrn(said.who.mrn))
         if said.merge is not None:
             return self._merge(link, who, said.merge)
         stay = self._stay(link, who)
@@ -90,11 +99,9 @@ class Application:
 
     # -- whose it is
 
-    def current_mrn(self, link: sa.Connection, mrn: str) -> str:
+    def current_mrn(self, mrn: str) -> str:
         """The record number that stands in the place of one given up in a merge."""
-        c = tables.merged.c
-        where = (c.site == self._site) & (c.old == mrn)
-        return str(link.execute(sa.select(c.new).where(where)).scalar() or mrn)
+        return self._merged.get(mrn, mrn)
 
     def _stay(self, link: sa.Connection, who: Who) -> Stay | None:
         if not who.visit:
@@ -106,7 +113,7 @@ class Application:
             stay = self._store.stay(stay.merged_into, link)
         if stay is None:
             return None
-        if self.current_mrn(link, stay.patient.mrn) != who.mrn:
+        if self.current_mrn(stay.patient.mrn) != who.mrn:
             raise CannotApply("patient-mismatch: record number and visit are of two patients")
         return stay
 
@@ -159,7 +166,7 @@ class Application:
         early = [
             event
             for event in self._store.unbound_events(stay.visit_number, link)
-            if self.current_mrn(link, event.mrn) == stay.patient.mrn
+            if self.current_mrn(event.mrn) == stay.patient.mrn
         ]
         if early:
             self._store.move_events(early, stay.id, link)
@@ -171,7 +178,7 @@ class Application:
         )
 
     def _merge(self, link: sa.Connection, who: Who, merge: Merge) -> str:
-        old = self.current_mrn(link, merge.old_mrn)
+        old = self.current_mrn(merge.old_mrn)
         if old != who.mrn:
             c = tables.merged.c
             link.execute(
@@ -182,6 +189,7 @@ class Application:
             row = {"site": self._site, "old": old, "new": who.mrn}
             link.execute(sa.delete(tables.merged).where(c.site == self._site, c.old == who.mrn))
             insert_new(link, tables.merged, row)
+            self.refresh(link)
             for stay in self._store.stays(mrn=old, connection=link):
                 if stay.site == self._site:
                     patient = _newer(stay.patient, who.patient, who.mrn)
@@ -200,38 +208,35 @@ class Application:
     # -- events
 
     def _add(self, link: sa.Connection, stay: str, events: list[ClinicalEvent]) -> None:
+        if not events:
+            return
+        known = self._store.event_versions({event.id for event in events}, link)
         ready: list[ClinicalEvent] = []
         for event in events:
-            owner = ledger.owner_of_event(link, event.id)
-            mine = msgspec.structs.replace(event, stay=stay if owner is None else owner)
-            before = self._store.event_versions(event.id, link)
-            numbers = {self.current_mrn(link, e.mrn) for e in (*before, mine)}
+            mine = msgspec.structs.replace(event, stay=self._owners.get(event.id, stay))
+            before = known.get(event.id, [])
+            numbers = {self.current_mrn(e.mrn) for e in (*before, mine)}
             if len(numbers) > 1:
                 # One order number, two patients: never one chain of versions.
                 raise CannotApply("patient-mismatch: this order is another patient's")
             ready += _versions(mine, before)
             if mine.status in _VOID and not mine.concept:
                 ready += self._others(link, mine)
-        if ready:
-            self._store.add_events(ready, link)
+        self._store.add_events(ready, link)
 
     def _others(self, link: sa.Connection, void: ClinicalEvent) -> list[ClinicalEvent]:
         """The other meanings of an order that was cancelled without repeating what it is."""
-        found = []
-        for extra in range(1, _EXTRAS):
-            versions = self._store.event_versions(f"{void.id}+{extra}", link)
-            if not versions:
-                break
-            found.append(
-                msgspec.structs.replace(
-                    versions[-1],
-                    version=max(void.version, versions[-1].version + 1),
-                    status=void.status,
-                    received_ns=void.received_ns,
-                    message=void.message,
-                )
+        known = self._store.event_versions([f"{void.id}+{n}" for n in range(1, _EXTRAS)], link)
+        return [
+            msgspec.structs.replace(
+                versions[-1],
+                version=max(void.version, versions[-1].version + 1),
+                status=void.status,
+                received_ns=void.received_ns,
+                message=void.message,
             )
-        return found
+            for versions in known.values()
+        ]
 
     def _note(self, link: sa.Connection, one: Unmapped) -> None:
         t, now = tables.unmapped, time.time_ns()

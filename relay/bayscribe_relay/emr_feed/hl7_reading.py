@@ -1,6 +1,7 @@
 """One HL7 message with what is needed to read it: zone, time of receipt, tables."""
 
 import hashlib
+import math
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -275,4 +276,6 @@ def number_or_text(text: str) -> float | str | None:
     """A number, else the text (``>500`` stays what it is), None for nothing."""
     if not text:
         return None
-    return float(text) if _NUMBER.fullmatch(text) else text[:65_536]
+    if _NUMBER.fullmatch(text) and math.isfinite(number := float(text)):
+        return number
+    return text[:65_536]

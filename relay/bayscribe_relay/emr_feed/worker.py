@@ -76,6 +76,8 @@ class Worker:
             c = tables.messages.c
             query = sa.select(tables.messages).where(c.state == "received")
             rows = link.execute(query.order_by(c.n).limit(RUN_MAX)).all()
+            if rows:
+                self._application.refresh(link)
             outcomes.extend([self._one(link, kept(row)) for row in rows])
         for outcome in outcomes:
             self.counters[outcome] += 1
@@ -124,6 +126,7 @@ class Worker:
             state, reason = "parked", f"internal: {type(error).__name__}"
             log.exception("a message could not be interpreted", exc_info=_without_values(error))
         if state == "parked":
+            self._application.refresh(link)
             log.warning("message %d parked: %s", message.n, reason)
         self._mark(link, message.n, state, reason, visit)
         return state

@@ -113,11 +113,9 @@ def own_event(link: sa.Connection, event: str, stay: str) -> None:
     link.execute(sa.insert(t).values(event=event, stay=stay))
 
 
-def owner_of_event(link: sa.Connection, event: str) -> str | None:
-    """The stay that a person gave an event to."""
-    t = tables.event_owners
-    found = link.execute(sa.select(t.c.stay).where(t.c.event == event)).scalar()
-    return None if found is None else str(found)
+def owners_of_events(link: sa.Connection) -> dict[str, str]:
+    """The stays that people gave events to, by event."""
+    return {str(row.event): str(row.stay) for row in link.execute(sa.select(tables.event_owners))}
 
 
 def recordings(link: sa.Connection, bay: str, since_ns: int) -> list[Recording]:
