@@ -69,7 +69,7 @@ class Minute:
             convert = TO_CATALOGUE_UNIT.get((event["concept"], event.get("unit")))
             value = event.get("value")
             self.events.append(dict(event, value=convert(value) if convert else value))
-        self.utterances = [u for u in case["utterances"] if received(u) <= now]
+        self.utterances = [u for u in case.get("utterances", []) if received(u) <= now]
 
     # Words.
 
@@ -91,7 +91,13 @@ class Minute:
     # Events.
 
     def of(self, kind: str, *concepts: str) -> list[Dict]:
-        return [e for e in self.events if e["kind"] == kind and e["concept"] in concepts]
+        name = f"{kind}: {concepts}"
+        if name not in self.answers:
+            self.answers[name] = [
+                e for e in self.events if e["kind"] == kind and e["concept"] in concepts
+            ]
+        found: list[Dict] = self.answers[name]
+        return found
 
     def when(self, kind: str, *concepts: str) -> list[int]:
         return [e["t"] for e in self.of(kind, *concepts)]
