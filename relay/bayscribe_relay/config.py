@@ -17,6 +17,10 @@
 
     [seal]
     keys = ["seal.open"]
+
+Each further table turns a part of the relay on: ``[writeback]``, ``[feed]`` and
+``[encounters]``, ``[transcribe]``, ``[tracer]`` and ``[prompts]``, ``[web]``, ``[fleet]``.
+What may stand in them is said beside each part.
 """
 
 from pathlib import Path
@@ -28,6 +32,13 @@ from msgspec import Meta, Struct
 from bayscribe import settings
 from bayscribe.errors import ConfigError
 from bayscribe.wire.seal import OpeningKey
+from bayscribe_relay.emr_feed.config import FeedConfig
+from bayscribe_relay.encounters.config import EncountersConfig
+from bayscribe_relay.fleet.config import FleetConfig
+from bayscribe_relay.prompts.config import PromptsConfig
+from bayscribe_relay.tracer.config import TracerConfig
+from bayscribe_relay.transcribe.config import TranscribeConfig
+from bayscribe_relay.web.config import WebConfig
 from bayscribe_relay.writeback.config import WritebackConfig
 
 Port = Annotated[int, Meta(ge=0, le=65_535)]
@@ -84,7 +95,12 @@ class IngestConfig(Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class RelayConfig(Struct, frozen=True, forbid_unknown_fields=True):
-    """A relay's whole configuration file."""
+    """A relay's whole configuration file; an absent table leaves its part off.
+
+    Attributes:
+        encounters: where the bays are; on with ``feed``, ``web`` or ``prompts``.
+        tracer: the catalogue as the site wants it; used by ``prompts``.
+    """
 
     tls: TlsConfig
     seal: SealConfig
@@ -92,6 +108,13 @@ class RelayConfig(Struct, frozen=True, forbid_unknown_fields=True):
     store: StoreConfig = StoreConfig()
     ingest: IngestConfig = IngestConfig()
     writeback: WritebackConfig | None = None
+    feed: FeedConfig | None = None
+    encounters: EncountersConfig = EncountersConfig()
+    transcribe: TranscribeConfig | None = None
+    tracer: TracerConfig = TracerConfig()
+    prompts: PromptsConfig | None = None
+    web: WebConfig | None = None
+    fleet: FleetConfig | None = None
 
 
 def load(path: Path) -> RelayConfig:
@@ -114,7 +137,22 @@ def load(path: Path) -> RelayConfig:
         seal=SealConfig(keys=tuple(str(base / key) for key in config.seal.keys)),
         store=StoreConfig(url=_absolute_url(config.store.url, base)),
         writeback=config.writeback.beside(base) if config.writeback is not None else None,
+        feed=config.feed.beside(base) if config.feed is not None else None,
+        transcribe=_beside_model(config.transcribe, base),
+        tracer=msgspec.structs.replace(
+            config.tracer,
+            catalogue=str(base / config.tracer.catalogue) if config.tracer.catalogue else "",
+            listening=str(base / config.tracer.listening) if config.tracer.listening else "",
+        ),
+        web=config.web.beside(base) if config.web is not None else None,
+        fleet=config.fleet.beside(base) if config.fleet is not None else None,
     )
+
+
+def _beside_model(config: TranscribeConfig | None, base: Path) -> TranscribeConfig | None:
+    if config is None or config.model is None:
+        return config
+    return msgspec.structs.replace(config, model=str(base / config.model))
 
 
 def opening_keys(config: RelayConfig) -> tuple[OpeningKey, ...]:

@@ -1,8 +1,7 @@
-"""``bayscribe-relay serve``: take in the streams until told to stop."""
+"""``bayscribe-relay serve``: run every configured part until told to stop."""
 
 import argparse
 import asyncio
-import contextlib
 import logging
 import os
 import signal
@@ -13,7 +12,7 @@ from bayscribe.errors import BadUse
 from bayscribe_relay import config
 from bayscribe_relay.ingest.server import IngestServer
 from bayscribe_relay.notify import notify
-from bayscribe_relay.writeback.config import Outgoing
+from bayscribe_relay.services import Services
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -31,30 +30,24 @@ def run(options: argparse.Namespace) -> int:
     )
     logging.getLogger("asyncio").setLevel(logging.WARNING)
     loaded = config.load(options.config)
-    outgoing = None
-    if loaded.writeback is not None:
-        outgoing = Outgoing(loaded.store.url, loaded.writeback)
-    return asyncio.run(_serve(IngestServer(loaded), outgoing))
+    return asyncio.run(_serve(loaded))
 
 
-async def _serve(server: IngestServer, outgoing: Outgoing | None) -> int:
+async def _serve(loaded: config.RelayConfig) -> int:
+    server = IngestServer(loaded)
     loop = asyncio.get_running_loop()
     ended = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, ended.set)
     loop.add_signal_handler(signal.SIGHUP, server.reload)
     try:
-        async with server.running(), contextlib.AsyncExitStack() as more:
-            if outgoing is not None:
-                # A relay that writes nothing back needs none of its libraries.
-                from bayscribe_relay.writeback.service import Writeback
-
-                await more.enter_async_context(Writeback.running(outgoing))
+        async with server.running(), Services.running(loaded, server):
             notify(f"READY=1\nSTATUS=listening on port {server.port}")
             await ended.wait()
             notify("STOPPING=1")
     except OSError as error:
         raise BadUse(
-            f"cannot listen: {error.strerror or error}", "check listen.host and listen.port"
+            f"cannot listen: {error.strerror or error}",
+            "check the host and port of every table that listens",
         ) from None
     return 0
