@@ -22,7 +22,7 @@ from typing import Any, Final
 
 import sqlalchemy as sa
 
-from benchmarks.writeback import figures, notes, postgres
+from benchmarks.writeback import figures, notes, postgres, smart
 from benchmarks.writeback.chaos import Killer, OtherAuthors
 from benchmarks.writeback.signing import Signer
 from benchmarks.writeback.stage import MDM_SITE, Setting, Stage, stage
@@ -68,6 +68,14 @@ DOOMED_SHARE: Final = 0.02
 """Of the notes, those that the EMR never takes: they must end as alerted dead letters."""
 
 
+CHOICES: Final = {
+    "store": ("sqlite", "postgresql"),
+    "ids": ("own", "emr"),
+    "if_match": ("honoured", "ignored"),
+    "auth": ("none", "smart"),
+}
+
+
 @dataclass(frozen=True)
 class Plan:
     """One run.
@@ -81,7 +89,10 @@ class Plan:
         ack_timeout_s: of the gateway; ten seconds at a real site.
         settle_s: longest wait for the last letter after the last signature.
         seed: of everything that is left to chance.
-        postgresql: keep the relay's store on PostgreSQL.
+        store: of the relay, ``sqlite`` or ``postgresql``.
+        ids: ``own`` lets the EMR take our resource ids, ``emr`` makes it choose its own.
+        if_match: whether the EMR honours ``If-Match``.
+        auth: of the FHIR site, ``none`` or ``smart`` (Backend Services).
     """
 
     notes: int = 60
@@ -92,7 +103,10 @@ class Plan:
     ack_timeout_s: float = 2.0
     settle_s: float = 180.0
     seed: int = 1
-    postgresql: bool = False
+    store: str = "sqlite"
+    ids: str = "own"
+    if_match: str = "honoured"
+    auth: str = "none"
 
 
 @dataclass
@@ -111,7 +125,7 @@ class Outcome:
 
 def run(plan: Plan, folder: Path) -> Outcome:
     """Carry out a plan; logs and databases are left in the folder."""
-    if plan.postgresql:
+    if plan.store == "postgresql":
         with postgres.running() as url:
             return _run(plan, folder, url)
     return _run(plan, folder, None)
@@ -128,8 +142,15 @@ def _run(plan: Plan, folder: Path, store_url: str | None) -> Outcome:
         "storm_every_s": 20.0,
         "storm_s": 1.5,
         "clock_skew_s": 45.0,
+        "update_create": plan.ids == "own",
+        "conditional_create": True,
+        "honours_if_match": plan.if_match == "honoured",
     }
-    setting = Setting(plan.encounters, emr, {"ack_timeout_s": plan.ack_timeout_s}, store_url)
+    site: dict[str, str | float] = {"ack_timeout_s": plan.ack_timeout_s}
+    if plan.auth == "smart":
+        emr |= {"auth": "smart", "smart_jwks": smart.key_set(folder)}
+        site |= smart.SITE
+    setting = Setting(plan.encounters, emr, site, store_url)
     with stage(folder, setting) as running:
         signed = [_note(place, plan, draw) for place in range(plan.notes)]
         _doom(running, signed, draw)
@@ -153,7 +174,8 @@ def _run(plan: Plan, folder: Path, store_url: str | None) -> Outcome:
         chart, letters = running.emr.census(), read_letters(engine)
         engine.dispose()
         verdict = judge(list(signer.confirmed.values()), letters, chart, running.alerts.keys())
-        if chart.foreign_entries < others.added:
+        # An EMR that ignores If-Match protects nobody's entries, whoever writes.
+        if plan.if_match == "honoured" and chart.foreign_entries < others.added:
             verdict.faults["another author's entry overwritten"] += (
                 others.added - chart.foreign_entries
             )
@@ -193,9 +215,9 @@ def _settle(engine: sa.Engine, within_s: float) -> None:
 def report(plan: Plan, outcome: Outcome) -> None:
     """Print the figures with their protocol."""
     seconds = [letter.seconds for letter in outcome.letters.values() if letter.seconds]
-    store = "PostgreSQL" if plan.postgresql else "SQLite"
     print(f"exactly once: {plan.notes} notes, {plan.encounters} encounters, seed {plan.seed}")
-    print(f"  on {figures.machine()}; relay's store {store}")
+    print(f"  on {figures.machine()}; relay's store {plan.store}")
+    print(f"  EMR: ids {plan.ids}, If-Match {plan.if_match}, auth {plan.auth}")
     print(
         f"  {plan.rate:g} signatures/s, {plan.mdm_share:.0%} of them to an HL7 v2 site, "
         f"ack time-out {plan.ack_timeout_s:g} s; took {outcome.seconds:.0f} s"
@@ -205,7 +227,10 @@ def report(plan: Plan, outcome: Outcome) -> None:
     for fault, number in sorted(Counter(outcome.injected).items()):
         print(f"    {fault:20s} {number}")
     print("  kill -9: " + ", ".join(f"{name} {n}" for name, n in outcome.kills.items()))
-    print(f"  entries of other authors added to the lists, all still there: {outcome.others_added}")
+    print(
+        f"  entries of other authors added to the lists: {outcome.others_added}, "
+        f"still there: {outcome.chart.foreign_entries}"
+    )
     print(f"  signed to settled, faults included: {figures.summary(seconds, 's')}")
     print(f"  {outcome.verdict.line()}")
     for example in outcome.verdict.examples:
@@ -217,10 +242,8 @@ def main(arguments: Sequence[str] = ()) -> int:
     parser = argparse.ArgumentParser(prog="exactly_once", description=__doc__)
     for name, value in Plan.__dataclass_fields__.items():
         option = f"--{name.replace('_', '-')}"
-        if value.default is False:
-            parser.add_argument(option, action="store_true")
-        else:
-            parser.add_argument(option, type=type(value.default), default=value.default)
+        kind = type(value.default)
+        parser.add_argument(option, type=kind, default=value.default, choices=CHOICES.get(name))
     parser.add_argument("--keep", type=Path, help="folder that keeps logs and databases")
     options = vars(parser.parse_args(arguments))
     keep: Path | None = options.pop("keep")

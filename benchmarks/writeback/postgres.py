@@ -9,6 +9,8 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
+import psutil
+
 _DEBIAN = Path("/usr/lib/postgresql")
 
 
@@ -40,6 +42,15 @@ def running() -> Iterator[str]:
             _as_server_user([*control, "-m", "immediate", "stop"])
     finally:
         shutil.rmtree(folder, ignore_errors=True)
+
+
+def cpu_s() -> float:
+    """Processor time of every PostgreSQL server process of this machine, living ones, seconds."""
+    return sum(
+        sum(process.cpu_times()[:2])
+        for process in psutil.process_iter()
+        if process.name() == "postgres"
+    )
 
 
 def _programs() -> Path | None:

@@ -11,6 +11,12 @@ from typing import IO
 import psutil
 
 
+def cpu_s(pid: int) -> float:
+    """Processor time that a process has used so far, seconds."""
+    times = psutil.Process(pid).cpu_times()
+    return times.user + times.system
+
+
 class Service:
     """One long-running program.
 
@@ -91,10 +97,7 @@ class Service:
 
     def cpu_s(self) -> float:
         """Processor time that the present process has used, seconds."""
-        if self._process is None:
-            return 0.0
-        times = psutil.Process(self._process.pid).cpu_times()
-        return times.user + times.system
+        return 0.0 if self._process is None else cpu_s(self._process.pid)
 
     def _launch(self) -> None:
         if self._log is None:

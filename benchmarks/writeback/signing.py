@@ -56,6 +56,11 @@ class Signer:
             for note in list(self._pending.values()):
                 self._write(note)
 
+    @property
+    def pid(self) -> int:
+        """The number of the process that signs just now."""
+        return self._process.pid
+
     def finish(self) -> None:
         """End the process once every note is confirmed."""
         with self._lock:

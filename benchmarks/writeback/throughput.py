@@ -8,6 +8,7 @@ second; *flat* compares the medians of the second and the last quarter of the sa
 
 import argparse
 import contextlib
+import os
 import random
 import statistics
 import sys
@@ -19,9 +20,9 @@ from pathlib import Path
 import sqlalchemy as sa
 
 from benchmarks.writeback import figures, notes, postgres
-from benchmarks.writeback.services import Service
+from benchmarks.writeback.services import Service, cpu_s
 from benchmarks.writeback.signing import Signer
-from benchmarks.writeback.stage import Setting, stage
+from benchmarks.writeback.stage import Setting, Stage, stage
 from benchmarks.writeback.verdict import judge, open_letters, read_letters
 
 ENCOUNTERS = 400
@@ -33,12 +34,14 @@ _AHEAD = 2_000
 def measure(folder: Path, count: int, store_url: str | None) -> None:
     """Carry ``count`` notes and print the figures."""
     draw = random.Random(11)
+    every = max(1_000, count // 20)
     encounters = max(ENCOUNTERS, count // 20)
     with stage(folder, Setting(encounters, {}, {"in_flight_max": 64}, store_url)) as running:
         signer = Signer(running.relay_config, folder / "signer.log")
         engine = sa.create_engine(running.store_url)
+        before = _cpu(running, signer)
         start = sampled = time.monotonic()
-        given = 0
+        given = told = 0
         while True:
             waiting = open_letters(engine) + (given - len(signer.confirmed))
             for _ in range(min(200, _AHEAD - waiting, count - given)):
@@ -48,20 +51,42 @@ def measure(folder: Path, count: int, store_url: str | None) -> None:
                 break
             if time.monotonic() - sampled >= 1.0:
                 sampled = time.monotonic()
-                running.relay.sample()
-                running.gateway.sample()
+                rss = [service.sample() for service in (running.relay, running.gateway)]
+                done = given - waiting
+                if done >= told + every:
+                    told = done
+                    sizes = f"relay {rss[0]:.0f} MiB, gateway {rss[1]:.0f} MiB"
+                    rate = done / (sampled - start)
+                    print(f"    after {done} notes: {sizes}, {rate:.0f} commits/s", flush=True)
             time.sleep(0.05)
         took = time.monotonic() - start
-        cpu = [f"{s.name} {1000 * s.cpu_s() / count:.1f}" for s in (running.relay, running.gateway)]
+        after = _cpu(running, signer)
         signer.finish()
         chart = running.emr.census()
         verdict = judge(list(signer.confirmed.values()), read_letters(engine), chart, set())
         engine.dispose()
         print(f"    {count} notes in {took:.1f} s: {count / took:.0f} commits/s, all read back")
         print(f"    {verdict.line()}")
-        print(f"    CPU ms a note: {', '.join(cpu)}")
+        spent = {name: 1000 * (after[name] - before[name]) / count for name in after}
+        parts = ", ".join(f"{name} {ms:.1f}" for name, ms in spent.items())
+        whole = sum(spent.values())
+        print(f"    CPU ms a note: {parts}; in all {whole:.1f}, of the product "
+              f"{spent['relay'] + spent['gateway']:.1f}")  # fmt: skip
+        print(f"    two idle CPUs would be full at {2000 / whole:.0f} commits/s")
         for service in (running.relay, running.gateway):
             print(f"    memory of the {service.name}: {_memory(service)}")
+
+
+def _cpu(running: Stage, signer: Signer) -> dict[str, float]:
+    """Processor seconds so far of everything that has a part in a commit."""
+    return {
+        "relay": running.relay.cpu_s(),
+        "gateway": running.gateway.cpu_s(),
+        "signer": cpu_s(signer.pid),
+        "EMR": cpu_s(running.emr.pid),
+        "load generator": sum(os.times()[:2]),
+        "PostgreSQL": postgres.cpu_s(),
+    }
 
 
 def _memory(service: Service) -> str:

@@ -6,7 +6,7 @@ from typing import Final
 
 import sqlalchemy as sa
 
-from bayscribe_relay.writeback.states import State
+from bayscribe_relay.writeback.states import OPEN, State
 from bayscribe_relay.writeback.tables import letters
 from benchmarks.writeback.notes import SignedNote
 from emr.census import Census
@@ -74,7 +74,7 @@ def read_letters(engine: sa.Engine) -> dict[str, Letter]:
 
 def open_letters(engine: sa.Engine) -> int:
     """How many letters are not settled yet."""
-    query = sa.select(sa.func.count()).where(letters.c.state.not_in(SETTLED))
+    query = sa.select(sa.func.count()).where(letters.c.state.in_(OPEN))
     with engine.connect() as connection:
         return int(connection.execute(query).scalar_one())
 

@@ -72,6 +72,13 @@ class EmrProcess:
             if self._process.stdout is not None:
                 self._process.stdout.close()
 
+    @property
+    def pid(self) -> int:
+        """The process's number."""
+        if self._process is None:
+            raise RuntimeError("the EMR does not run")
+        return self._process.pid
+
     def set(self, **changes: Any) -> None:  # noqa: ANN401 - members of Settings
         """Change settings while it runs."""
         self._call("PATCH", "settings", changes)

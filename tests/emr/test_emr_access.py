@@ -146,11 +146,11 @@ def test_over_http_nothing_is_served_without_a_token(tmp_path: Path) -> None:
         refused.value.close()
         endpoint = emr.get(".well-known/smart-configuration")["token_endpoint"]
         body = urllib.parse.urlencode(form(assertion(aud=endpoint))).encode()
-        with urllib.request.urlopen(endpoint, body, timeout=10) as answer:
+        with urllib.request.urlopen(endpoint, body, timeout=60) as answer:
             token = json.load(answer)["access_token"]
         headers = {"Authorization": f"Bearer {token}"}
         request = urllib.request.Request(f"{emr.fhir}/Patient", headers=headers)
-        with urllib.request.urlopen(request, timeout=10) as answer:
+        with urllib.request.urlopen(request, timeout=60) as answer:
             assert json.load(answer)["total"] == 0
 
 
@@ -178,7 +178,7 @@ def test_with_mutual_tls_both_sides_ask_for_a_certificate(tmp_path: Path) -> Non
 
 def _said_over_tls(port: int, context: ssl.SSLContext) -> bytes:
     with (
-        socket.create_connection(("127.0.0.1", port), timeout=5) as raw,
+        socket.create_connection(("127.0.0.1", port), timeout=60) as raw,
         context.wrap_socket(raw, server_hostname="127.0.0.1") as link,
     ):
         link.sendall(b"\x0bnonsense\x1c\r")

@@ -14,3 +14,11 @@ def test_every_signed_note_is_in_the_chart_once_or_a_dead_letter_with_an_alert(
     assert outcome.verdict.dead >= 1  # the note that the EMR never takes
     assert min(outcome.kills.values()) >= 1
     assert sum(outcome.injected.values()) >= 10
+
+
+def test_the_promise_holds_with_the_relays_store_on_postgresql(tmp_path: Path) -> None:
+    plan = Plan(notes=30, kills=6, rate=8.0, ack_timeout_s=1.0, store="postgresql", seed=3)
+    outcome = run(plan, tmp_path)
+    assert not outcome.verdict.faults, outcome.verdict.line()
+    assert outcome.verdict.verified + outcome.verdict.dead == 30
+    assert min(outcome.kills.values()) >= 1

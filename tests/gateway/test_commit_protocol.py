@@ -82,7 +82,7 @@ def link(folder: Path, port: int, name: str | None, speak: str = protocol.SUBPRO
         f"wss://127.0.0.1:{port}",
         ssl=client_tls(folder, name),
         subprotocols=[Subprotocol(speak)],
-        open_timeout=10,
+        open_timeout=60,
     )
 
 
@@ -123,7 +123,7 @@ def test_a_malformed_message_ends_the_connection_with_a_stated_code(
 
 
 async def answer(connection: ClientConnection) -> Any:  # noqa: ANN401 - one of the messages
-    return protocol.decode_to_relay(await asyncio.wait_for(connection.recv(), 20))
+    return protocol.decode_to_relay(await asyncio.wait_for(connection.recv(), 60))
 
 
 def test_the_same_key_gets_the_same_answer_until_an_operator_replays(tmp_path: Path) -> None:
@@ -148,9 +148,12 @@ def test_the_same_key_gets_the_same_answer_until_an_operator_replays(tmp_path: P
             assert await answer(connection) == Accepted(KEY)
             other = msgspec.structs.replace(commit, bundle=msgspec.Raw(b"[]"))
             await connection.send(protocol.encode(other))
-            said = [await answer(connection) for _ in range(2)]
-            assert "stands for another note" in " ".join(getattr(s, "reason", "") for s in said)
+            # The end of the replayed note may be told before or after this.
+            while "stands for another note" not in getattr(await answer(connection), "reason", ""):
+                pass
             nowhere = msgspec.structs.replace(commit, site="nowhere")
             await connection.send(protocol.encode(nowhere))
+            while "has no site nowhere" not in getattr(await answer(connection), "reason", ""):
+                pass
 
     with_gateway(tmp_path, test)

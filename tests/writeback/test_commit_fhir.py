@@ -71,7 +71,7 @@ def test_one_fault_and_still_exactly_once(tmp_path: Path, emr: EmrProcess, fault
 
 def test_forty_sign_at_once(tmp_path: Path, emr: EmrProcess) -> None:
     async def run() -> None:
-        async with hospital(tmp_path, site(emr)) as writeback:
+        async with hospital(tmp_path, site(emr, ack_timeout_s=10.0)) as writeback:
             encounters = [{"id": f"e{n}", "visit_number": "V", "bay": "b"} for n in range(1, 41)]
             letters = await asyncio.gather(*(sign(writeback, encounter=e) for e in encounters))
             census = emr.census()

@@ -97,7 +97,7 @@ def test_a_poisoned_letter_does_not_hold_up_the_others(tmp_path: Path, emr: EmrP
     async def run() -> None:
         extra = '[sites.demo.interface]\ncontrol_id = "key"'
         async with hospital(
-            tmp_path, site(emr, mdm_connections=1, retries=1) + "\n" + extra
+            tmp_path, site(emr, mdm_connections=1, ack_timeout_s=10.0, retries=1) + "\n" + extra
         ) as writeback:
             poisoned = "01890000-0000-7000-8000-00000000dead"
             emr.script({"fault": "ae", "operation": "mdm", "key": poisoned, "times": 9})

@@ -26,5 +26,5 @@ def test_processes_that_start_together_all_open_a_fresh_store(tmp_path: Path) ->
             process.stdin.write(b".")
             process.stdin.flush()
         for process in processes:
-            _, said = process.communicate(timeout=60)
+            _, said = process.communicate(timeout=180)
             assert process.returncode == 0, said.decode()

@@ -40,7 +40,7 @@ def emr(tmp_path: Path) -> Iterator[EmrProcess]:
 def relay(tmp_path: Path, emr: EmrProcess) -> Iterator[Run]:
     """Runs ``bayscribe-relay`` with a gateway behind it."""
     make_pki(tmp_path)
-    site = f'fhir_base = "{emr.fhir}"\nack_timeout_s = 1.0\nretries = 0'
+    site = f'fhir_base = "{emr.fhir}"\nretries = 0'
     command = program(
         "bayscribe_relay.gateway.cli", "serve", "--config", gateway_file(tmp_path, site)
     )
@@ -53,7 +53,7 @@ def relay(tmp_path: Path, emr: EmrProcess) -> Iterator[Run]:
         def run(*arguments: object) -> "subprocess.CompletedProcess[str]":
             return subprocess.run(
                 program("bayscribe_relay.cli", *arguments, "--config", config),
-                capture_output=True, text=True, timeout=90, env=environment(), check=False,
+                capture_output=True, text=True, timeout=180, env=environment(), check=False,
             )  # fmt: skip
 
         yield run
@@ -176,7 +176,7 @@ def test_without_a_gateway_the_letter_is_parked_and_kept(tmp_path: Path) -> None
     note = write(tmp_path, a_note())
     command = program("bayscribe_relay.cli", "submit", note, "--wait", "--config", config)
     done = subprocess.run(
-        command, capture_output=True, text=True, timeout=60, env=environment(), check=False
+        command, capture_output=True, text=True, timeout=180, env=environment(), check=False
     )
     said = json.loads(done.stdout)
     assert (done.returncode, said["state"]) == (1, "dead_letter")

@@ -5,7 +5,10 @@ the same key gets the same answer after any restart. The Bundle is dropped once 
 is in the chart: the gateway keeps no note longer than it must.
 """
 
+import functools
+import itertools
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Final, Literal
 
@@ -13,7 +16,7 @@ import sqlalchemy as sa
 from sqlalchemy.exc import SQLAlchemyError
 
 from bayscribe_relay.gateway.outcome import Job
-from bayscribe_relay.store.database import open_engine, storage_error
+from bayscribe_relay.store.database import make_tables, open_engine, storage_error
 from bayscribe_relay.writeback.groupcommit import GroupCommit
 
 metadata = sa.MetaData()
@@ -70,7 +73,7 @@ class Journal:
     def __init__(self, url: str) -> None:
         self._engine = open_engine(url)
         try:
-            metadata.create_all(self._engine)
+            make_tables(self._engine, metadata)
         except SQLAlchemyError as error:
             raise storage_error(error) from None
         self._writes = GroupCommit(self._engine)
@@ -96,14 +99,7 @@ class Journal:
             "accepted_ns": time.time_ns(),
         }
 
-        def work(connection: sa.Connection) -> Entry | None:
-            known = connection.execute(_entries().where(_C.key == job.key)).first()
-            if known is not None:
-                return _entry(known)
-            connection.execute(sa.insert(commits), row)
-            return None
-
-        return await self._writes.run(work)
+        return await self._writes.run_with(_accept_all, row)
 
     async def reopen(self, job: Job) -> None:
         """Begin again a note that was given up or refused, at an operator's wish."""
@@ -130,8 +126,7 @@ class Journal:
         await self._update(key, {"alerted_ns": time.time_ns()})
 
     async def _update(self, key: str, values: dict[str, Any]) -> None:
-        statement = sa.update(commits).where(_C.key == key).values(**values)
-        await self._writes.run(lambda connection: connection.execute(statement).rowcount)
+        await self._writes.run_with(_update_all, (key, values))
 
     def get(self, key: str) -> Entry | None:
         """One entry."""
@@ -163,8 +158,48 @@ class Journal:
             raise storage_error(error) from None
 
 
+def _accept_all(connection: sa.Connection, rows: Sequence[dict[str, Any]]) -> list[Entry | None]:
+    """Insert what is new; for each row None, or the entry that stands there already."""
+    keys = [row["key"] for row in rows]
+    known = {row.key: _entry(row) for row in connection.execute(_entries().where(_C.key.in_(keys)))}
+    found: list[Entry | None] = []
+    new: list[dict[str, Any]] = []
+    for row in rows:
+        found.append(known.get(row["key"]))
+        if row["key"] not in known:
+            new.append(row)
+            known[row["key"]] = _fresh(row)
+    if new:
+        connection.execute(sa.insert(commits), new)
+    return found
+
+
+def _update_all(
+    connection: sa.Connection, updates: Sequence[tuple[str, dict[str, Any]]]
+) -> list[None]:
+    """Update entries; neighbours that set the same columns go in one batch."""
+    for columns, same in itertools.groupby(updates, key=lambda update: tuple(update[1])):
+        rows = [
+            {"of_key": key, **{f"to_{name}": value for name, value in values.items()}}
+            for key, values in same
+        ]
+        connection.execute(_setting(columns), rows)
+    return [None] * len(updates)
+
+
+@functools.cache
+def _setting(columns: tuple[str, ...]) -> sa.Update:
+    values: dict[str, Any] = {name: sa.bindparam(f"to_{name}") for name in columns}
+    return sa.update(commits).where(_C.key == sa.bindparam("of_key")).values(values)
+
+
 def _entries() -> "sa.Select[Any]":
     return sa.select(*(_C[name] for name in _FIELDS))
+
+
+def _fresh(row: dict[str, Any]) -> Entry:
+    values: dict[str, Any] = {name: row.get(name) for name in _FIELDS}
+    return Entry(**values)
 
 
 def _entry(row: Any) -> Entry:  # noqa: ANN401 - a row of _FIELDS
