@@ -162,6 +162,7 @@ class Target:
         encounters = EncountersConfig(bays={"ED^12^A": "bay-12", "ED^14^A": "bay-14"})
         site = site_of(self.config)
         self.worker = Worker(
+            self.inbox,
             self.desk,
             Application(self.desk, encounters, "demo"),
             {"hl7": hl7_reader(lambda data, n, at: interpret(data, n, at, site))},

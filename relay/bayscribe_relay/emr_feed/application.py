@@ -89,6 +89,8 @@ class Application:
         who = said.who._replace(mrn=self.current_mrn(said.who.mrn))
         if said.merge is not None:
             return self._merge(link, who, said.merge)
+        if said.patient_only:
+            return self._demographics(link, who)
         stay = self._stay(link, who)
         if said.movement is not None:
             stay = self._move(link, who, stay, said.movement)
@@ -96,6 +98,19 @@ class Application:
             self._note(link, unmapped)
         self._add(link, stay.id if stay is not None else "", said.events)
         return "" if said.events or said.movement else said.ignored or "nothing: no fact in it"
+
+    def _demographics(self, link: sa.Connection, who: Who) -> str:
+        """What is new of a patient, into the stays that are his."""
+        mine = [
+            stay
+            for stay in self._store.stays(mrn=who.mrn, connection=link)
+            if stay.site == self._site
+        ]
+        for stay in mine:
+            patient = _newer(stay.patient, who.patient, who.mrn)
+            if patient != stay.patient:
+                self._store.put_stay(msgspec.structs.replace(stay, patient=patient), link)
+        return "" if mine else "not-ours: the patient has no stay here"
 
     # -- whose it is
 

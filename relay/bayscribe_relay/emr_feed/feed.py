@@ -46,12 +46,14 @@ class Feed:
         self._store = store
         desk = desk or Desk(store, config.site)
         site = site_of(config)
+        self.inbox = Inbox(store)
         self.worker = Worker(
+            self.inbox,
             desk,
             Application(desk, encounters, config.site),
             {"hl7": hl7_reader(lambda data, n, at: interpret(data, n, at, site))},
         )
-        self.inbox = Inbox(store, self.worker.wake)
+        self.inbox.arrived = self.worker.wake
         self.mllp: MllpListener | None = None
 
     @classmethod

@@ -78,6 +78,7 @@ class Interpretation:
         events: facts, without a stay.
         unmapped: codes for the report.
         ignored: why there is nothing to do, if so.
+        patient_only: it tells of the patient and names no visit.
     """
 
     who: Who | None = None
@@ -86,3 +87,4 @@ class Interpretation:
     events: list[ClinicalEvent] = field(default_factory=list)
     unmapped: list[Unmapped] = field(default_factory=list)
     ignored: str = ""
+    patient_only: bool = False

@@ -5,9 +5,10 @@ So a message that was received and not interpreted when the relay died is interp
 next start, one that was is not interpreted again, and one that fails leaves nothing behind.
 """
 
+import contextlib
 import logging
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, Final
 
 import sqlalchemy as sa
@@ -16,13 +17,16 @@ from sqlalchemy.exc import DBAPIError, OperationalError, SQLAlchemyError
 from bayscribe.errors import StorageError
 from bayscribe_relay.emr_feed import tables
 from bayscribe_relay.emr_feed.application import Application, Waits
-from bayscribe_relay.emr_feed.inbox import Kept, State, kept
+from bayscribe_relay.emr_feed.inbox import Inbox, Kept, State, kept
 from bayscribe_relay.emr_feed.interpretation import CannotApply, Interpretation
 from bayscribe_relay.encounters.desk import Desk
+from bayscribe_relay.store.database import storage_error
 
 log = logging.getLogger("bayscribe.feed")
 RUN_MAX: Final = 64
-"""Messages in one transaction: bounds how long others wait for the lock."""
+RUN_SHORT: Final = 8
+"""Messages in one transaction, while none and while some are coming in: it bounds how long
+a sender waits for the lock."""
 _LOOK_S: Final = 2.0
 _RETRY_S: Final = 2.0
 
@@ -34,6 +38,7 @@ class Worker:
     """Interprets in a thread of its own; several relays on a database take turns.
 
     Args:
+        inbox: what it interprets.
         desk: whose transaction it works in.
         application: applies what is said.
         readers: by source.
@@ -42,8 +47,11 @@ class Worker:
         counters: messages by what became of them, since start.
     """
 
-    def __init__(self, desk: Desk, application: Application, readers: dict[str, Reader]) -> None:
+    def __init__(
+        self, inbox: Inbox, desk: Desk, application: Application, readers: dict[str, Reader]
+    ) -> None:
         self.counters = {"done": 0, "ignored": 0, "parked": 0, "waiting": 0, "events": 0}
+        self._inbox = inbox
         self._desk = desk
         self._application = application
         self._readers = readers
@@ -71,17 +79,25 @@ class Worker:
         Raises:
             StorageError: the database failed; nothing of the run is applied.
         """
+        with _storage(), self._desk.store.engine.connect() as link:
+            rows = link.execute(self._waiting(RUN_MAX if self._inbox.quiet() else RUN_SHORT)).all()
+        if not rows:
+            return 0
+        # Reading needs no lock; only what it comes to is written under one.
+        read = [(message, self._read(message)) for message in map(kept, rows)]
         outcomes: list[str] = []
-        with self._desk.transaction() as link:
+        with self._inbox.turn, self._desk.transaction() as link:
             c = tables.messages.c
-            query = sa.select(tables.messages).where(c.state == "received")
-            rows = link.execute(query.order_by(c.n).limit(RUN_MAX)).all()
-            if rows:
-                self._application.refresh(link)
-            outcomes.extend([self._one(link, kept(row)) for row in rows])
+            numbers = [message.n for message, _ in read]
+            mine = sa.select(c.n).where(c.state == "received", c.n.in_(numbers))
+            still = set(link.execute(mine).scalars())
+            self._application.refresh(link)
+            for message, said in read:
+                if message.n in still:
+                    outcomes.append(self._one(link, message, said))
         for outcome in outcomes:
             self.counters[outcome] += 1
-        return len(outcomes)
+        return len(read)
 
     def drain(self) -> int:
         """Interpret all that waits; how many there were."""
@@ -104,32 +120,56 @@ class Worker:
                 self._bell.wait(_RETRY_S)
             self._bell.wait(_LOOK_S)
 
-    def _one(self, link: sa.Connection, message: Kept) -> State:
-        state: State = "done"
-        reason, visit = "", ""
+    def _waiting(self, most: int) -> sa.Select[Any]:
+        c = tables.messages.c
+        query = sa.select(tables.messages)
+        query = query.where(c.state == "received", c.source.in_(list(self._readers)))
+        return query.order_by(c.n).limit(most)
+
+    def _read(self, message: Kept) -> Sequence[Interpretation] | CannotApply:
         try:
-            with link.begin_nested():
-                for said in self._readers[message.source](message):
-                    reason = self._application.apply(link, said)
-                    self.counters["events"] += len(said.events)
-            state = "ignored" if reason else "done"
-        except Waits as waits:
-            state, visit, reason = "waiting", waits.visit, "waits: its visit is not known yet"
+            return self._readers[message.source](message)
         except CannotApply as error:
-            state, reason = "parked", str(error)
-        except OperationalError:
-            raise
-        except SQLAlchemyError as error:
-            _raise_if_gone(error)
-            state, reason = "parked", f"refused-by-store: {type(error).__name__}"
+            return error
         except Exception as error:
-            state, reason = "parked", f"internal: {type(error).__name__}"
-            log.exception("a message could not be interpreted", exc_info=_without_values(error))
+            log.exception("a message could not be read", exc_info=_without_values(error))
+            return CannotApply(f"internal: {type(error).__name__}")
+
+    def _one(
+        self, link: sa.Connection, message: Kept, read: Sequence[Interpretation] | CannotApply
+    ) -> State:
+        state, reason, visit = self._applied(link, read)
         if state == "parked":
             self._application.refresh(link)
             log.warning("message %d parked: %s", message.n, reason)
         self._mark(link, message.n, state, reason, visit)
         return state
+
+    def _applied(
+        self, link: sa.Connection, read: Sequence[Interpretation] | CannotApply
+    ) -> tuple[State, str, str]:
+        """What became of a message: state, reason, awaited visit."""
+        if isinstance(read, CannotApply):
+            return "parked", str(read), ""
+        reason = ""
+        try:
+            with link.begin_nested():
+                for said in read:
+                    reason = self._application.apply(link, said)
+                    self.counters["events"] += len(said.events)
+        except Waits as waits:
+            return "waiting", "waits: its visit is not known yet", waits.visit
+        except CannotApply as error:
+            return "parked", str(error), ""
+        except (OperationalError, StorageError):
+            raise
+        except SQLAlchemyError as error:
+            _raise_if_gone(error)
+            return "parked", f"refused-by-store: {type(error).__name__}", ""
+        except Exception as error:
+            log.exception("a message could not be applied", exc_info=_without_values(error))
+            return "parked", f"internal: {type(error).__name__}", ""
+        return "ignored" if reason else "done", reason, ""
 
     def _mark(self, link: sa.Connection, n: int, state: str, reason: str, visit: str) -> None:
         values: dict[str, Any] = {"state": state, "reason": reason[:200], "visit": visit}
@@ -143,6 +183,14 @@ def hl7_reader(interpret: Callable[[bytes, int, int], Interpretation]) -> Reader
         return [interpret(message.body, message.n, message.received_ns)]
 
     return read
+
+
+@contextlib.contextmanager
+def _storage() -> Iterator[None]:
+    try:
+        yield
+    except SQLAlchemyError as error:
+        raise storage_error(error) from None
 
 
 def _raise_if_gone(error: SQLAlchemyError) -> None:

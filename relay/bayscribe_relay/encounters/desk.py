@@ -79,7 +79,8 @@ class Desk:
         Returns:
             the stay as it now is; None if nothing ever opened it.
         """
-        ledger.add_movement(link, stay.id, movement)
+        if not ledger.has_movement(link, stay.id, movement):
+            ledger.add_movement(link, stay.id, movement)
         return self.settle(link, stay)
 
     def settle(self, link: sa.Connection, stay: Stay) -> Stay | None:

@@ -3,6 +3,7 @@
 from collections.abc import Iterable
 from typing import Any
 
+import msgspec
 import sqlalchemy as sa
 
 from bayscribe.wire.header import decode_header
@@ -25,6 +26,24 @@ def add_movement(link: sa.Connection, stay: str, movement: Movement) -> None:
             source=movement.source,
         )
     )
+
+
+def has_movement(link: sa.Connection, stay: str, movement: Movement) -> bool:
+    """Whether this movement was kept since the last one of the opposite sense.
+
+    An Encounter that is read again tells its whole course again; but one that was taken back
+    and then made once more is another movement. Messages are never the same one twice.
+    """
+    if not movement.source.startswith("fhir"):
+        return False
+    cancels = movement.kind.startswith("cancel")
+    known = sorted(movements(link, stay), key=lambda m: m.n, reverse=True)
+    for one in known:
+        if one.kind.startswith("cancel") != cancels:
+            return False
+        if msgspec.structs.replace(one, n=movement.n) == movement:
+            return True
+    return False
 
 
 def movements(link: sa.Connection, stay: str) -> list[Movement]:
