@@ -31,11 +31,10 @@ NAMES = {
     "med.iv_antibiotic": "ceftriaxone",
     "lab.critical_flag": "potassium",
     "rx.benzodiazepine": "lorazepam",
-    "img.incidental_finding": "CT chest in 6 months",
 }
 VALUES: dict[str, Any] = {
     "lab.blood_culture_organism": "Escherichia coli",
-    "img.incidental_finding": "8 mm lung nodule",
+    "img.incidental_finding": "8 mm lung nodule; CT chest in 6 months",
     "lab.critical_flag": 7.1,
     "lab.lactate": 2.5,
     "lab.troponin": 40,

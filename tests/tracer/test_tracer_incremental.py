@@ -7,12 +7,23 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from bayscribe_relay.tracer.anchors import ANCHORS
 from bayscribe_relay.tracer.case import replay, tracer_of
 from bayscribe_relay.tracer.catalogue import load
+from bayscribe_relay.tracer.figures import FIGURES
 from bayscribe_relay.tracer.network import Network
-from bayscribe_relay.tracer.timeline import Event, Mention, Utterance, event_of, utterance_of
+from bayscribe_relay.tracer.reads import Computed
+from bayscribe_relay.tracer.record import Record
+from bayscribe_relay.tracer.timeline import (
+    CLINICIANS,
+    Event,
+    Mention,
+    Utterance,
+    event_of,
+    utterance_of,
+)
 from bayscribe_relay.tracer.tracer import Closed, Fired, Tracer
-from tracer.timelines import PROFILES, random_case
+from tracer.timelines import PAIRS, PROFILES, RANGES, WORDS, random_case
 
 NETWORK = Network(load())
 ADULT = {"age_years": 67, "sex": "F"}
@@ -195,3 +206,79 @@ def test_reading_a_figure_twice_gives_no_second_prompt() -> None:
     case = dict(random_case(3), profiles=PROFILES)
     ids = [prompt.gap.id for prompt in replay(case)]
     assert len(ids) == len(set(ids))
+
+
+def test_the_same_version_told_twice_counts_once() -> None:
+    tracer = Tracer(NETWORK, ADULT)
+    bolus = Event(kind="med_order", concept="med.crystalloid_bolus", t=1, received=1,
+                  volume_ml=1000, id="b", version=7)  # fmt: skip
+    run(tracer, [bolus, bolus], 2)
+    run(tracer, [bolus], 3)
+    assert len(tracer.record.facts("med_order", "med.crystalloid_bolus")) == 1
+
+
+def test_a_result_without_a_value_is_there_and_compares_with_nothing() -> None:
+    concepts = ("lab.lactate", "lab.creatinine", "vital.nihss", "vital.weight_kg", "lab.glucose",
+                "vital.sbp", "vital.hr", "lab.bhb", "lab.troponin")  # fmt: skip
+    tracer = Tracer(NETWORK, ADULT, start=0)
+    items: list[Event | Utterance] = [
+        Event(kind="obs", concept=concept, t=1, received=1) for concept in concepts
+    ]
+    items.append(Event(kind="order", concept="order.stroke_alert", t=1, received=1))
+    items += [i for i in _septic() if isinstance(i, Event) and i.concept != "vital.hr"]
+    fired = {d.gap.id for d in run(tracer, items, 200)}
+    assert "stroke_glucose" not in fired
+    assert "stroke_nihss" in fired
+
+
+class _Spy(Record):
+    """A record that notes what is asked of it."""
+
+    __slots__ = ("read",)
+
+    def __init__(self) -> None:
+        super().__init__({"age_years": 40, "creatinine_baseline": 1.0, "injury_t": 0})
+        self.read: set[tuple[str, str]] = set()
+
+    def facts(self, kind: str, *concepts: str) -> list[Event]:
+        self.read |= {(kind, concept) for concept in concepts}
+        return super().facts(kind, *concepts)
+
+    def said(
+        self,
+        concepts: tuple[str, ...],
+        polarity: str = "affirmed",
+        roles: tuple[str, ...] = CLINICIANS,
+    ) -> list[Mention]:
+        self.read |= {("said", concept) for concept in concepts}
+        return super().said(concepts, polarity, roles)
+
+    def criteria(self, group: str, at: int) -> list[str]:
+        self.read.add(("met", group))
+        return super().criteria(group, at)
+
+    def low_pressures(self, start: int, end: int) -> list[int]:
+        self.read.add(("met", "organ"))
+        return super().low_pressures(start, end)
+
+
+@pytest.mark.parametrize("name", [*ANCHORS, *FIGURES])
+def test_figures_and_times_declare_all_that_they_read(name: str) -> None:
+    """What is read and not declared would not be computed anew when it changes."""
+    computed: Computed[int | None] | Computed[float | None] = (ANCHORS | FIGURES)[name]
+    for seed in range(10):
+        spy = _Spy()
+        source = tracer_of(random_case(seed, longest=120))
+        source.advance(100)
+        spy.now = 100
+        spy.anchors = source.record.anchors
+        for kind, concept in PAIRS + [("obs", c) for c in RANGES]:
+            for event in source.record.facts(kind, concept):
+                if event not in spy.facts(kind, concept):
+                    spy.insert(event)
+        for word in WORDS:
+            for mention in source.record.said((word,), "any", ("attending", "nurse")):
+                spy.hear(mention)
+        spy.read = set()
+        computed.compute(spy)
+        assert spy.read <= set(computed.keys), spy.read - set(computed.keys)

@@ -79,7 +79,7 @@ def test_conversion(concept: str, value: object, unit: str | None, expected: flo
         ("lab.lactate", "hemolyzed", "mmol/L", "not a number"),
         ("lab.lactate", ">20", "mmol/L", "not a number"),
         ("lab.lactate", float("nan"), "mmol/L", "not a number"),
-        ("lab.lactate", None, None, "not a number"),
+        ("lab.lactate", None, "mmol/L", "not a number"),
         ("vital.hr", True, None, "not a number"),
     ],
 )

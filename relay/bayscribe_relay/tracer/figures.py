@@ -77,7 +77,8 @@ def _culture_first(record: Record) -> Figure:
 
 def creatinine(record: Record) -> tuple[float, float] | None:
     """The latest creatinine and the lowest, charted baseline included."""
-    found = sorted(record.facts("obs", "lab.creatinine"), key=lambda e: e.t)
+    known = [e for e in record.facts("obs", "lab.creatinine") if e.value is not None]
+    found = sorted(known, key=lambda e: e.t)
     if not found:
         return None
     base = [e.value for e in found]
@@ -102,7 +103,8 @@ def _since_well(record: Record) -> Figure:
 
 
 def _nihss(record: Record) -> Figure:
-    values = [(e.t, e.value) for e in record.facts("obs", "vital.nihss")]
+    charted = record.facts("obs", "vital.nihss")
+    values = [(e.t, e.value) for e in charted if e.value is not None]
     values += [(m.t, m.value) for m in record.said(("nihss_total",)) if m.value is not None]
     return max(values)[1] if values else None
 

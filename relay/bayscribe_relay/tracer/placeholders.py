@@ -1,5 +1,6 @@
 """What the placeholders of prompt texts stand for: values with units, clock times, lists."""
 
+import textwrap
 from collections.abc import Callable
 
 from bayscribe_relay.tracer.anchors import time_of
@@ -26,6 +27,9 @@ UNKNOWN = {
     "severe_sepsis_presentation_time": "at a time not established",
 }
 """Words for what the record does not hold, where the sentence needs some."""
+
+_NAME_LENGTH = 40
+"""Longest name of a drug, organism or test in a prompt."""
 
 _NAMES = {
     "temp": "temperature",
@@ -88,7 +92,8 @@ def shown(event: Event) -> str:
 
 def latest(record: Record, kind: str, *concepts: str) -> Event | None:
     """The event of the latest clinical time."""
-    return max(record.facts(kind, *concepts), key=lambda e: e.t, default=None)
+    found = [e for e in record.facts(kind, *concepts) if kind != "obs" or e.value is not None]
+    return max(found, key=lambda e: e.t, default=None)
 
 
 def earliest(record: Record, kind: str, *concepts: str) -> Event | None:
@@ -163,7 +168,7 @@ def _event_time(
 
 def _named(pick: Callable[..., Event | None], kind: str, concept: str, record: Record) -> Text:
     event = pick(record, kind, concept)
-    return event.name if event is not None else None
+    return None if event is None or not event.name else textwrap.shorten(event.name, _NAME_LENGTH)
 
 
 def _antibiotic(record: Record, _: int | None) -> Text:
@@ -262,27 +267,21 @@ def _procedures(record: Record, _: int | None) -> Text:
 def _second(record: Record, _: int | None) -> Text:
     drug = latest(record, "rx", "rx.benzodiazepine")
     if drug is not None:
-        return drug.name or "a benzodiazepine"
+        return _named(latest, "rx", "rx.benzodiazepine", record) or "a benzodiazepine"
     return "chronic opioid therapy" if record.facts("hx", "hx.chronic_opioid") else None
 
 
-def _said_of(concept: str, part: str) -> Callable[[Record, int | None], Text]:
-    """Of a free-text event: its ``value`` or its ``name``."""
+def _told(concept: str, part: int = 0) -> Callable[[Record, int | None], Text]:
+    """A part of a result in words: "finding; recommendation"."""
 
     def find(record: Record, _: int | None) -> Text:
         event = latest(record, "obs", concept)
-        if event is None:
+        if event is None or not isinstance(event.value, str):
             return None
-        if part == "name":
-            return event.name
-        return event.value if isinstance(event.value, str) else None
+        parts = [text.strip() for text in event.value.split(";")]
+        return textwrap.shorten(parts[part], _NAME_LENGTH) if part < len(parts) else None
 
     return find
-
-
-def _organism(record: Record, due: int | None) -> Text:
-    concept = "lab.blood_culture_organism"
-    return _said_of(concept, "value")(record, due) or _said_of(concept, "name")(record, due)
 
 
 def _critical_value(record: Record, _: int | None) -> Text:
@@ -343,7 +342,7 @@ PLACEHOLDERS: dict[str, Callable[[Record, int | None], Text]] = {
     "deadline_time": lambda r, due: None if due is None else clock(r, due),
     "phoenix_score": _figure("phoenix_score"),
     "phoenix_list": _attribute("phoenix_list"),
-    "organism": _organism,
+    "organism": _told("lab.blood_culture_organism"),
     "creatinine": _bare("lab.creatinine"),
     "creatinine_baseline": _baseline,
     "resp_findings": _breathing,
@@ -375,9 +374,9 @@ PLACEHOLDERS: dict[str, Callable[[Record, int | None], Text]] = {
     "language": _attribute("language"),
     "analgesic_time": _event_time(latest, "med_given", "med.analgesic"),
     "second": _second,
-    "finding": _said_of("img.incidental_finding", "value"),
-    "recommendation": _said_of("img.incidental_finding", "name"),
-    "test": _said_of("lab.critical_flag", "name"),
+    "finding": _told("img.incidental_finding"),
+    "recommendation": _told("img.incidental_finding", 1),
+    "test": lambda r, _: _named(latest, "obs", "lab.critical_flag", r),
     "value": _critical_value,
     "result_time": _event_time(latest, "obs", "lab.critical_flag"),
     "pecarn_age_band": _age_band,

@@ -7,7 +7,7 @@ tracer moves it forward; rules, figures, named times and texts only read it.
 from bisect import bisect_right, insort
 from typing import Any
 
-from bayscribe_relay.tracer.criteria import GROUPS, WINDOW_MIN, met
+from bayscribe_relay.tracer.criteria import GROUPS, WINDOW_MIN, is_number, met
 from bayscribe_relay.tracer.timeline import CLINICIANS, Event, Mention
 
 OTHER_CAUSES = tuple(
@@ -90,7 +90,8 @@ class Record:
 
     def lactates(self) -> list[Event]:
         """Lactate results in order of collection."""
-        return sorted(self.facts("obs", "lab.lactate"), key=lambda e: e.sampled)
+        known = [e for e in self.facts("obs", "lab.lactate") if is_number(e.value)]
+        return sorted(known, key=lambda e: e.sampled)
 
     def low_pressures(self, start: int, end: int) -> list[int]:
         """Minutes of SBP < 90 or MAP < 65 mm Hg, from ``start`` to ``end``."""

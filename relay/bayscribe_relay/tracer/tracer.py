@@ -187,7 +187,8 @@ class Tracer:
             changed |= self._drop(event.replaces, None)
         if event.id is not None:
             latest = self._versions.get(("event", event.id), 0)
-            if event.version < latest:
+            again = event.version == latest > 0 and event.id in self._known
+            if event.version < latest or again:
                 return changed
             if event.version > latest:
                 self._versions["event", event.id] = event.version

@@ -213,6 +213,8 @@ def normalise(event: Event, *, require_unit: bool = False) -> Event | Refused:
     known = _TABLE.get(event.concept)
     if event.kind != "obs" or known is None:
         return event
+    if event.value is None and not event.unit and not require_unit:
+        return event  # a case file may say that there is a result without saying which
     canonical, others = known
     value = _number(event.value)
     if value is None:
