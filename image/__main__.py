@@ -61,11 +61,11 @@ def build(name: str, out: Path, release: int | None, update_ca: Path | None) -> 
     }
 
 
-def squash(root: Path, slot: Path, epoch: int) -> None:
+def squash(root: Path, slot: Path, epoch: int, compression: Sequence[str] = COMPRESSION) -> None:
     """Make the file system of a slot from a tree; the same tree gives the same bytes."""
     sh(
         *("mksquashfs", root, slot, "-noappend", "-quiet", "-no-progress", "-no-xattrs"),
-        *(*COMPRESSION, "-processors", "1"),
+        *(*compression, "-processors", "1"),
         environment={"SOURCE_DATE_EPOCH": str(epoch)},
     )
 

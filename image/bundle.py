@@ -71,6 +71,10 @@ def make(work: Path, slot: Path, release: Release, signer: Signer) -> Path:
     (folder / "manifest.raucm").write_text(text, encoding="ascii")
     target = work / f"{release.name}.raucb"
     target.unlink(missing_ok=True)
-    sh("rauc", "bundle", f"--cert={signer.certificate}", f"--key={signer.key}", folder, target)
+    sh(
+        *("rauc", "bundle", f"--cert={signer.certificate}", f"--key={signer.key}"),
+        # The slot's file system is compressed already.
+        *("--mksquashfs-args=-noI -noD -noF -noX", folder, target),
+    )
     shutil.rmtree(folder)
     return target

@@ -48,6 +48,7 @@ MASKED = (
     "e2scrub_all.timer",
     "fstrim.timer",
     "systemd-pcrphase.service",
+    "rauc-mark-good.service",
     # Nobody logs in to a unit.
     "systemd-logind.service",
     "systemd-user-sessions.service",

@@ -21,6 +21,7 @@ RUNS: dict[str, tuple[str, Callable[[], int]]] = {
     "kills": ("kill -9 of appliance, relay and both, 50 times each", _module("hil.kills")),
     "powercut": ("30 power cuts in User-Mode Linux, and the control", _module("hil.powercut")),
     "image": ("the image in QEMU: power-on to an acknowledged segment", _module("hil.image")),
+    "arm64": ("the image for 64-bit ARM in QEMU, to its enrolment", _module("hil.image.arm64")),
     "update": ("updates and a rollback in QEMU", _module("hil.image.update")),
     "update-cuts": (
         "50 power cuts during updates, in User-Mode Linux",

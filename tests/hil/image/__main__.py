@@ -6,6 +6,7 @@ Software emulation on one processor: a board is faster.
 """
 
 import argparse
+import os
 import shutil
 import sys
 import traceback
@@ -20,10 +21,14 @@ from hil.image.site import HospitalSite
 
 WORK = REPOSITORY / ".build" / "hil-image"
 TARGET_S = 60.0
+"""Processor seconds of the emulator: what a machine that does nothing else would take."""
+
+PATIENCE_S = 1800.0
 
 
 def power_on(site: HospitalSite, disk: Path, log: Path, what: str) -> float:
-    """One start, until the relay has acknowledged a segment of it; seconds to capturing.
+    """One start, until the relay has acknowledged a segment of it; processor seconds to
+    capturing.
 
     Raises:
         GuestError: it did not come so far.
@@ -31,13 +36,24 @@ def power_on(site: HospitalSite, disk: Path, log: Path, what: str) -> float:
     before, _, _ = site.received()
     guest = Guest(disk, log)
     try:
-        captures = guest.wait_for("BAYSCRIBE-CAPTURES")
-        print(f"{what}: power-on to capturing {captures:.1f} s", flush=True)
-        arrives = guest.wait(lambda: site.received()[0] > before, "an acknowledged segment")
-        print(f"{what}: power-on to first acknowledged segment {arrives:.1f} s", flush=True)
+        captures = guest.wait_for("BAYSCRIBE-CAPTURES", PATIENCE_S)
+        emulated = guest.processor_s
+        _say(f"{what}: power-on to capturing", captures, emulated)
+        arrives = guest.wait(
+            lambda: site.received()[0] > before, "an acknowledged segment", PATIENCE_S
+        )
+        _say(f"{what}: power-on to first acknowledged segment", arrives, guest.processor_s)
     finally:
         guest.cut()
-    return captures
+    return emulated
+
+
+def _say(what: str, wall_s: float, processor_s: float) -> None:
+    print(
+        f"{what}: {wall_s:.0f} s, of which the emulator had a processor for {processor_s:.0f} s "
+        f"(load average {os.getloadavg()[0]:.1f} on {os.cpu_count()} processors)",
+        flush=True,
+    )
 
 
 def main(argv: Sequence[str] | None = None) -> int:

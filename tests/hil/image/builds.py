@@ -14,6 +14,9 @@ from image.tree import Release
 
 from image import bundle
 
+QUICK = ("-comp", "lzo", "-Xalgorithm", "lzo1x_1_15", "-b", "128K")
+"""Thirty times as fast to make as a release, and a fifth larger: it just fits a slot."""
+
 
 @dataclass(frozen=True, slots=True)
 class Built:
@@ -63,8 +66,10 @@ def variant(base: Built, release: int, folder: Path, *, spoil: str = "", signer:
     """
     shown = json.loads((base.work / "root/usr/share/bayscribe/release.json").read_bytes())
     made = Release(shown["version"], release, shown["architecture"], 1_700_000_000)
-    slot = folder / f"{made.name}.slot"
+    slot, done = folder / f"{made.name}.slot", folder / f"{made.name}.raucb"
     folder.mkdir(parents=True, exist_ok=True)
+    if done.exists() and done.stat().st_mtime > base.image.stat().st_mtime:
+        return done
     tree = folder / "tree"
     shutil.rmtree(tree, ignore_errors=True)
     sh("cp", "-al", base.work / "root", tree)
@@ -72,7 +77,7 @@ def variant(base: Built, release: int, folder: Path, *, spoil: str = "", signer:
     if spoil:
         _replace(tree / spoil, (tree / spoil).read_bytes() + b"x")
     slot.unlink(missing_ok=True)
-    squash(tree, slot, made.epoch)
+    squash(tree, slot, made.epoch, QUICK)
     shutil.rmtree(tree)
     return bundle.make(folder, slot, made, bundle.Signer.development(signer))
 

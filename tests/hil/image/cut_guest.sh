@@ -6,6 +6,7 @@ mount -t proc proc /proc
 mount -t sysfs sysfs /sys
 mount -t tmpfs tmpfs /run
 mount -t tmpfs tmpfs /tmp
+[ -e /var/run ] || ln -s /run /var/run
 mkdir -p /run/dbus /run/bundles /run/rauc /dev/disk/by-partlabel
 for entry in /sys/class/block/*/uevent; do
     name= device=

@@ -11,6 +11,7 @@ that the slot is put on trial before it is written, must leave mixed systems.
 """
 
 import argparse
+import os
 import random
 import re
 import shutil
@@ -32,6 +33,7 @@ from hil.image.disks import LAYOUT, boot_state, set_boot_state, slot_sha256
 from image import initrd
 
 WORK = REPOSITORY / ".build" / "hil-update-cuts"
+VARIANTS = REPOSITORY / ".build" / "hil-variants"
 MODULES = Path("/usr/lib/uml/modules")
 WANTED = ("squashfs", "loop", "dm_mod", "dm_verity", "crc32c_generic", "sha256_generic")
 START_S = 300.0
@@ -69,7 +71,7 @@ def prepare(base: Built) -> tuple[Path, Path, Path, list[System]]:
     keys = base.work.parent / "keys"
     systems = []
     for release in (base.release + 1, base.release + 2):
-        made = variant(base, release, WORK, signer=keys)
+        made = variant(base, release, VARIANTS, signer=keys)
         slot = made.with_suffix(".slot")
         digest = sh("sha256sum", slot).split()[0]
         systems.append(System(release, digest, slot.stat().st_size, made))
@@ -136,8 +138,6 @@ class Machine:
     def cut(self) -> None:
         """Cut the power."""
         if self._process.poll() is None:
-            import os
-
             os.killpg(self._process.pid, signal.SIGKILL)
         self._process.wait()
 

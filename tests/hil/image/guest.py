@@ -5,12 +5,14 @@ partition, where a site's own settings lie: the ALSA plug-in of the recorded mic
 scene, and a drop-in that points the appliance to them.
 """
 
+import os
 import re
 import shutil
 import signal
 import subprocess
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 
 from image.commands import sh
@@ -24,12 +26,7 @@ from bayscribe.audio.recorded_pcm import LIBRARY, configuration, plugin_library
 REPOSITORY = Path(__file__).resolve().parents[3]
 SCENE = REPOSITORY / "tests" / "scenes" / "excerpt-4mic-70db" / "mics.flac"
 PROFILE = "circle-4-32mm"
-OVMF = Path("/usr/share/OVMF")
 DISK_MIB = 2048
-CPU = "Westmere"
-"""What numpy asks for at least (x86-64-v2). The emulator's AVX2 of QEMU 7.2 gathers from wrong
-addresses, and numpy dies of it."""
-
 HERE = "/var/lib/recorded-mic"
 RUN = "/run/bayscribe/mic"
 
@@ -38,12 +35,47 @@ DROP_IN = f"""\
 # Software emulation on a busy machine is up to a hundred times slower than a board.
 TimeoutStartSec=900
 WatchdogSec=120
+DeviceAllow=/dev/console rw
 Environment=ALSA_CONFIG_PATH={HERE}/asound.conf BAYSCRIBE_RECORDED_MIC={RUN}
 ExecStartPre=/bin/cp -r {HERE}/mic {RUN}
 ExecStartPost=+/bin/sh -c 'echo BAYSCRIBE-CAPTURES > /dev/console'
 ExecStartPost=/bin/sh -c 'bayscribe replay {HERE}/scene.flac --array {PROFILE} --pcm bay \\
     --at-end silence >/dev/null 2>&1 &'
 """
+
+
+@dataclass(frozen=True, slots=True)
+class Emulated:
+    """A kind of machine that QEMU emulates, with UEFI firmware.
+
+    Attributes:
+        command: its program and machine.
+        firmware: UEFI.
+        variables: an empty store of its variables.
+        flash_bytes: that firmware and variables must fill.
+    """
+
+    command: tuple[str, ...]
+    firmware: Path
+    variables: Path
+    flash_bytes: int = 0
+
+
+MACHINES = {
+    # Westmere has what numpy asks for at least (x86-64-v2). The AVX2 that QEMU 7.2 emulates
+    # gathers from wrong addresses, and numpy dies of it.
+    "amd64": Emulated(
+        ("qemu-system-x86_64", "-machine", "q35", "-cpu", "Westmere"),
+        Path("/usr/share/OVMF/OVMF_CODE_4M.fd"),
+        Path("/usr/share/OVMF/OVMF_VARS_4M.fd"),
+    ),
+    "arm64": Emulated(
+        ("qemu-system-aarch64", "-machine", "virt", "-cpu", "cortex-a72"),
+        Path("/usr/share/AAVMF/AAVMF_CODE.fd"),
+        Path("/usr/share/AAVMF/AAVMF_VARS.fd"),
+        64 << 20,
+    ),
+}
 
 
 class GuestError(Exception):
@@ -66,7 +98,7 @@ def make_disk(image: Path, disk: Path, order: str | None, *, microphone: bool = 
     unit = content / "lib" / "bayscribe-unit"
     drop_ins = unit / "bayscribe.service.d"
     drop_ins.mkdir(parents=True)
-    unit.chmod(0o700)
+    unit.chmod(0o711)
     if order is not None:
         (unit / "enrol.toml").write_text(order + '\n[encounter]\nmode = "always"\n')
     if microphone:
@@ -101,18 +133,24 @@ class Guest:
     Args:
         disk: of the unit.
         log: receives its serial console.
+        machine: key of :data:`MACHINES`.
     """
 
-    def __init__(self, disk: Path, log: Path) -> None:
+    def __init__(self, disk: Path, log: Path, machine: str = "amd64") -> None:
+        emulated = MACHINES[machine]
         variables = disk.with_suffix(".vars")
         if not variables.exists():
-            shutil.copy(OVMF / "OVMF_VARS_4M.fd", variables)
+            shutil.copy(emulated.variables, variables)
+        firmware = disk.with_suffix(".firmware")
+        shutil.copy(emulated.firmware, firmware)
+        for part in (variables, firmware):
+            os.truncate(part, max(part.stat().st_size, emulated.flash_bytes))
         self.log = log
-        firmware = "if=pflash,format=raw"
-        command = ["qemu-system-x86_64", "-accel", "tcg", "-machine", "q35", "-cpu", CPU]
-        command += ["-smp", "1", "-m", "1024", "-nographic", "-nodefaults", "-monitor", "none"]
-        command += ["-drive", f"{firmware},readonly=on,file={OVMF / 'OVMF_CODE_4M.fd'}"]
-        command += ["-drive", f"{firmware},file={variables}"]
+        flash = "if=pflash,format=raw"
+        command = [*emulated.command, "-accel", "tcg", "-smp", "1", "-m", "1024"]
+        command += ["-nographic", "-nodefaults", "-monitor", "none"]
+        command += ["-drive", f"{flash},readonly=on,file={firmware}"]
+        command += ["-drive", f"{flash},file={variables}"]
         command += ["-drive", f"file={disk},if=virtio,format=raw,cache=writeback"]
         command += ["-netdev", "user,id=n", "-device", "virtio-net-pci,netdev=n"]
         command += ["-device", "virtio-rng-pci", "-serial", f"file:{log}"]
@@ -121,6 +159,13 @@ class Guest:
         self._process = subprocess.Popen(
             command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE
         )
+
+    @property
+    def processor_s(self) -> float:
+        """Seconds of processor time since power-on: what a machine of its own would take."""
+        fields = Path(f"/proc/{self._process.pid}/stat").read_text().rpartition(")")[2].split()
+        ticks = int(fields[11]) + int(fields[12])
+        return ticks / os.sysconf("SC_CLK_TCK")
 
     @property
     def age(self) -> float:
