@@ -134,7 +134,7 @@ def _document_reference(note: Note) -> Json:
         "hash": base64.b64encode(hashlib.sha1(content, usedforsecurity=False).digest()).decode(),
         "title": note.note.title,
         "creation": _when(note.attestation.signed_at),
-        "extension": [_extension("sha256", "valueString", note.attestation.note_sha256)],
+        "extension": [_extension("sha256", "valueString", note.sent_sha256)],
     }
     return {
         **_head(note, "DocumentReference"),
@@ -173,6 +173,7 @@ def _provenance(note: Note) -> Json:
         "entity": [
             _source("audio-sha256", note.audio.sha256, "Audio of the encounter"),
             _source("audio-chain-sha256", note.audio.chain_sha256, "Hash chain of the audio"),
+            _source("narrative-sha256", note.attestation.note_sha256, "Narrative as attested"),
         ],
     }
 

@@ -7,6 +7,9 @@
     certificate = "relay-client.pem"
     key = "relay-client.key"
     gateway_ca = "ca.pem"
+
+    [writeback.sites.demo]
+    note_format = "cda"
 """
 
 from pathlib import Path
@@ -17,8 +20,15 @@ from msgspec import Meta, Struct
 
 from bayscribe import settings
 from bayscribe.errors import ConfigError
+from bayscribe_relay.writeback.formats import Format
 
 Seconds = Annotated[float, Meta(gt=0)]
+
+
+class SiteForm(Struct, frozen=True, forbid_unknown_fields=True):
+    """What a site is sent: what was submitted (``as-is``), text alone, or C-CDA."""
+
+    note_format: Format = "as-is"
 
 
 class WritebackConfig(Struct, frozen=True, forbid_unknown_fields=True):
@@ -33,6 +43,7 @@ class WritebackConfig(Struct, frozen=True, forbid_unknown_fields=True):
         patience_s: how long a letter may wait for a gateway before it is parked and alerted.
         in_flight_max: most letters pushed and not yet settled.
         alert_webhook: told when the gateway is out of reach and letters wait.
+        sites: by the gateway's names, what sites are sent; others are sent notes as they are.
     """
 
     gateway_url: Annotated[str, Meta(pattern=r"^wss://[^\s]+$")]
@@ -43,6 +54,11 @@ class WritebackConfig(Struct, frozen=True, forbid_unknown_fields=True):
     patience_s: Seconds = 30.0
     in_flight_max: Annotated[int, Meta(ge=1, le=10_000)] = 256
     alert_webhook: str | None = None
+    sites: dict[str, SiteForm] = {}
+
+    def note_format(self, site: str) -> Format:
+        """In which form a site is sent its notes."""
+        return self.sites.get(site, SiteForm()).note_format
 
     def beside(self, base: Path) -> "WritebackConfig":
         """The same with its files' paths absolute, relative ones lying in ``base``."""

@@ -29,7 +29,7 @@ class Letter:
     Attributes:
         key: idempotency key.
         site: which gateway site.
-        note_sha256: of the note as attested.
+        note_sha256: of the note as it is sent.
         state: where it stands.
         replay: an operator asked for it again.
         attempts: writes that the gateway has tried.
@@ -77,7 +77,7 @@ class Signed:
     """A signed note on its way into the outbox.
 
     Attributes:
-        note: with its key.
+        note: with its key, and the content that is sent.
         content: the submission's bytes.
         bundle: the transaction made of it.
         lease: owner and until when (ns); ``("", 0)`` leaves the letter to any relay.
@@ -145,6 +145,7 @@ def _rows(one: Signed, digest: str) -> tuple[dict[str, Any], dict[str, Any]]:
         "received_ns": now,
     }
     row = {
+        "note_sha256": one.note.sent_sha256,
         "bundle": one.bundle,
         "bundle_sha256": digest,
         "state": State.QUEUED,

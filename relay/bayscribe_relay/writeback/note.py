@@ -128,6 +128,11 @@ class Note(Struct, frozen=True, forbid_unknown_fields=True):
     prompts: Annotated[tuple[Prompt, ...], Meta(max_length=1_000)] = ()
     idempotency_key: str | None = None
 
+    @property
+    def sent_sha256(self) -> str:
+        """SHA-256 of the content as it is here: what was attested, or was made of it."""
+        return hashlib.sha256(self.note.content.encode()).hexdigest()
+
 
 def read_note(data: bytes) -> Note:
     """Check a submission and give it its idempotency key (UUID v7) if it has none.

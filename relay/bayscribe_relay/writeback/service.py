@@ -17,8 +17,9 @@ import msgspec
 from bayscribe.errors import LinkError
 from bayscribe_relay.writeback.alerts import alert_waiting
 from bayscribe_relay.writeback.bundle import make_bundle
-from bayscribe_relay.writeback.config import Outgoing
-from bayscribe_relay.writeback.note import read_note
+from bayscribe_relay.writeback.config import Outgoing, WritebackConfig
+from bayscribe_relay.writeback.formats import as_sent
+from bayscribe_relay.writeback.note import Note, read_note
 from bayscribe_relay.writeback.outbox import Letter, Outbox
 from bayscribe_relay.writeback.protocol import Committed, Rejected
 from bayscribe_relay.writeback.sender import PROMISE_S, Sender
@@ -69,9 +70,7 @@ class Writeback:
         Raises:
             BadUse: the note is refused; nothing is stored.
         """
-        note = read_note(data)
-        bundle = make_bundle(note)
-        check_bundle(bundle)
+        note, bundle = _prepared(data, outgoing.writeback)
         outbox = Outbox(outgoing.store_url, str(uuid.uuid4()), outgoing.writeback.lease_s)
         try:
             return await outbox.enqueue(note, data, bundle, hold=False)
@@ -85,9 +84,7 @@ class Writeback:
             BadUse: the note is refused; nothing is stored.
             StorageError: it could not be made durable.
         """
-        note = read_note(data)
-        bundle = make_bundle(note)
-        check_bundle(bundle)
+        note, bundle = _prepared(data, self._config)
         letter = await self.outbox.enqueue(note, data, bundle, hold=True)
         if letter.state in OPEN:
             await self._sender.push(letter, bundle)
@@ -134,6 +131,15 @@ class Writeback:
     async def _alert(self, letter: Letter) -> None:
         if await alert_waiting(self._config.alert_webhook, letter):
             await self.outbox.alerted([letter.key])
+
+
+def _prepared(data: bytes, config: WritebackConfig) -> tuple[Note, bytes]:
+    """A submission, checked and in the form that its site asks for, and its Bundle."""
+    note = read_note(data)
+    sent = as_sent(note, config.note_format(note.site))
+    bundle = make_bundle(sent)
+    check_bundle(bundle)
+    return sent, bundle
 
 
 def answer(letter: Letter) -> dict[str, Any]:
