@@ -28,6 +28,7 @@ def development(folder: Path, name: str = "Bayscribe development updates") -> Pa
     _write(folder / "update-signer.pem", signer.public_bytes(serialization.Encoding.PEM))
     _write(folder / "update-signer.key", _pem(key))
     _write(authority, root.public_bytes(serialization.Encoding.PEM))
+    authority.chmod(0o644)
     return authority
 
 

@@ -70,6 +70,7 @@ def leave_request(folder: Path, request: UpdateRequest) -> None:
     beside = folder / f".{REQUEST_FILE}"
     try:
         beside.write_bytes(msgspec.json.encode(request))
+        beside.chmod(0o644)  # the fetching service is another user, without privileges
         beside.replace(folder / REQUEST_FILE)
     except OSError as error:
         raise StorageError(f"{folder}: {error.strerror}") from None
