@@ -282,3 +282,64 @@ def test_figures_and_times_declare_all_that_they_read(name: str) -> None:
         spy.read = set()
         computed.compute(spy)
         assert spy.read <= set(computed.keys), spy.read - set(computed.keys)
+
+
+_VALUES = st.one_of(
+    st.none(),
+    st.booleans(),
+    st.floats(allow_nan=True, allow_infinity=True),
+    st.integers(-(10**12), 10**12),
+    st.sampled_from(["", "4.2", ">20", "hemolyzed", "positive", "0", 0, 0.0]),
+)
+_ANY_EVENT = st.builds(
+    lambda pair, t, late, value, unit, more: Event(
+        kind=pair[0], concept=pair[1], t=t, received=t + late, value=value, unit=unit, **more
+    ),
+    st.sampled_from([*PAIRS, *(("obs", concept) for concept in RANGES), ("odd", "odd.thing")]),
+    st.integers(-100, 300),
+    st.integers(-50, 100),
+    _VALUES,
+    st.sampled_from([None, "", "mg/dL", "mmol/L", "L", "[degF]", "kg", "g", "furlongs"]),
+    st.fixed_dictionaries(
+        {},
+        optional={
+            "id": st.sampled_from("abc"),
+            "replaces": st.sampled_from("abc"),
+            "version": st.integers(0, 3),
+            "status": st.sampled_from(["final", "cancelled", "entered-in-error", "preliminary"]),
+            "end": st.integers(-100, 400),
+            "collected": st.integers(-100, 300),
+            "volume_ml": st.sampled_from([0.0, 500.0, 1e9]),
+            "name": st.text(max_size=60),
+        },
+    ),
+)
+
+
+@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(
+    st.lists(_ANY_EVENT, max_size=25),
+    st.booleans(),
+    st.sampled_from(
+        [{}, ADULT, {"age_years": 5, "phoenix_score": 2}, {"age_years": 70, "sex": "F"}]
+    ),
+)
+def test_no_event_of_a_feed_stops_the_tracer(
+    events: list[Event], strict: bool, patient: dict[str, object]
+) -> None:
+    tracer = Tracer(NETWORK, patient, start=600, require_units=strict)
+    for item in _septic():
+        assert isinstance(item, Event)
+        tracer.add(item)
+    for event in events:
+        tracer.add(event)
+    tracer.advance(150)
+    for decision in tracer.advance(500):
+        assert isinstance(decision, Closed) or "None" not in decision.text
+
+
+def test_without_an_arrival_time_texts_count_minutes() -> None:
+    tracer = Tracer(NETWORK, ADULT)
+    items = [*_septic(), Event(kind="obs", concept="lab.lactate", t=40, received=40, value=3)]
+    texts = [d.text for d in run(tracer, items, 170) if isinstance(d, Fired)]
+    assert any(text.endswith("Due by minute 220.") for text in texts)

@@ -1,5 +1,6 @@
 """What clinicians say, as concepts: who said it, whether it was meant, numbers and times."""
 
+import re
 from pathlib import Path
 
 import pytest
@@ -240,3 +241,15 @@ def test_the_labels_name_known_concepts_and_polarities() -> None:
                     "family",
                     "question",
                 )
+
+
+def test_a_question_without_a_mark_is_one() -> None:
+    assert mentions("is she septic")["sepsis"].polarity == "question"
+    assert mentions("she is septic")["sepsis"].polarity == "affirmed"
+
+
+def test_missing_punctuation_costs_little() -> None:
+    bare = [dict(u, say=re.sub(r"(?<!\d)[.,;?!](?!\d)", "", u["say"]).lower()) for u in LABELLED]
+    found = judge(bare)
+    assert found.precision >= 0.95
+    assert found.recall >= 0.95

@@ -33,6 +33,11 @@ _ONE_WORD = 16
 """Letters by which "septic shock" is longer than "septic": not a whole clause around it."""
 _HARD = re.compile(r"[.;?!] ")
 _UNSURE = "~"
+_ASKS = re.compile(
+    r"(?:is|are|was|were|does|do|did|has|have|could|would|should) "
+    r"(?:she|he|it|this|that|they|you|we|there|anyone|anybody) "
+)
+"""How a question begins, when the recogniser wrote no mark."""
 
 
 def role_of(label: str, *, primary: bool) -> str:
@@ -235,7 +240,7 @@ class _Context:
                 kinds.add(modifier.kind)
             elif modifier.kind == "negated" and start < at and until <= end:
                 kinds.add("negated")
-        if self._text[last : last + 1] == "?":
+        if self._text[last : last + 1] == "?" or _ASKS.match(self._text, first):
             kinds.add("question")
         order = ("question", "family", "hypothetical", "historical", "negated")
         return next((kind for kind in order if kind in kinds - meant), "affirmed")
