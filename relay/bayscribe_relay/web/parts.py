@@ -1,0 +1,84 @@
+"""What the pages need of the rest of the relay, handed in by ``serve``."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+from aiohttp import web
+
+from bayscribe.wire.seal import OpeningKey
+from bayscribe_relay.clinical.stays import Clinician
+from bayscribe_relay.clinical.store import ClinicalStore
+from bayscribe_relay.encounters.desk import Desk
+from bayscribe_relay.store.store import Store
+from bayscribe_relay.writeback.outbox import Letter, Outbox
+
+
+class Rendered(Protocol):
+    """A note as it would be signed."""
+
+    @property
+    def text(self) -> str:
+        """The note as plain text."""
+        ...
+
+    @property
+    def html(self) -> str:
+        """The same as XHTML, for the eye."""
+        ...
+
+    @property
+    def sha256(self) -> str:
+        """Of the bytes that are signed."""
+        ...
+
+    @property
+    def revision(self) -> int:
+        """Of the draft that it was made of."""
+        ...
+
+
+class Signing(Protocol):
+    """Rendering and attestation."""
+
+    def preview(self, stay: str, clinician: Clinician) -> Rendered:
+        """The note as it would be signed now.
+
+        Raises:
+            BadUse: it cannot be signed yet, and why.
+        """
+        ...
+
+    async def sign(self, stay: str, clinician: Clinician, revision: int, sha256: str) -> Letter:
+        """Sign exactly what was previewed, and hand it to the outbox.
+
+        Raises:
+            BadUse: the draft has changed since, or cannot be signed.
+        """
+        ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Parts:
+    """The rest of the relay.
+
+    Attributes:
+        clinical: stays, transcript, prompts, drafts.
+        store: sealed audio.
+        keys: that open it.
+        desk: taps, hand-overs and corrections.
+        outbox: signed notes on their way; None on a relay that writes nothing back.
+        signing: None likewise.
+        custody: writes a stay's chain-of-custody package to a file.
+        fleet: the fleet's page, to be mounted.
+    """
+
+    clinical: ClinicalStore
+    store: Store
+    keys: Sequence[OpeningKey]
+    desk: Desk
+    outbox: Outbox | None = None
+    signing: Signing | None = None
+    custody: Callable[[str, Path], None] | None = None
+    fleet: web.Application | None = None
