@@ -1,10 +1,11 @@
 """Every gap of the catalogue can open and close, and its text is filled and brief."""
 
 import re
+from pathlib import Path
 
 import pytest
 
-from bayscribe_relay.tracer.case import Prompt, replay
+from bayscribe_relay.tracer.case import Prompt, read, replay
 from bayscribe_relay.tracer.catalogue import load
 from bayscribe_relay.tracer.gap import Gap
 from bayscribe_relay.tracer.placeholders import PLACEHOLDERS
@@ -70,11 +71,28 @@ def test_no_placeholder_is_without_use() -> None:
     assert set(PLACEHOLDERS) == used
 
 
+def test_the_three_prompts_of_the_sepsis_example_are_in_its_words() -> None:
+    [case] = [c for c in read(Path(__file__).parent / "cases.yaml") if c["id"] == "seed_sepsis"]
+    texts = {p.gap.id: p.fired.text for p in replay(case)}
+    assert texts["sep1_sirs_interpretation"] == (
+        "SIRS criteria: temperature 38.4 and heart rate 112 are in the chart. "
+        "Would you like to state your clinical interpretation for the note?"
+    )
+    assert texts["sep1_crystalloid_borderline"] == (
+        "Fluid resuscitation is calculated at 29.4 mL/kg. SEP-1 requires 30 mL/kg. Would you like "
+        "to adjust the order or document clinical rationale for the current volume?"
+    )
+    assert texts["sep1_repeat_lactate"] == (
+        "Initial lactate is 4.2. A repeat lactate order has not been detected. "
+        "Would you like to address this? (due by 20:23)"
+    )
+
+
 def test_all_texts_with_their_values() -> None:
     texts = {gap.id: opened(gap)[1].fired.text for gap in load()}
     assert len(texts) == 95
     expected = {
-        "sep1_sirs_interpretation": "temperature 39 °C and heart rate 120/min",
+        "sep1_sirs_interpretation": "temperature 39 and heart rate 120",
         "sep1_antibiotic_within_3h": "met at 14:10; no IV antibiotic administration is charted."
         " Due by 17:10",
         "sep1_crystalloid_not_ordered": "Initial lactate 4.2 mmol/L at 14:10",

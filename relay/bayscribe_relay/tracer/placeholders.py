@@ -41,9 +41,7 @@ _NAMES = {
     "inr": "INR",
 }
 _UNITS = {
-    "vital.temp_c": " °C",
-    "vital.hr": "/min",
-    "vital.rr": "/min",
+    # Temperature and rates are told as they are spoken: 38.4 and 112 need no unit.
     "vital.sbp": " mmHg",
     "vital.map": " mmHg",
     "vital.spo2": " %",
@@ -335,7 +333,7 @@ PLACEHOLDERS: dict[str, Callable[[Record, int | None], Text]] = {
     "shock_reason": _shock_reason,
     "target_ml": _target,
     "crystalloid_ml_per_kg": _figure("crystalloid_ml_per_kg"),
-    "initial_lactate": lambda r, _: shown(r.lactates()[0]) if r.lactates() else None,
+    "initial_lactate": _figure("initial_lactate", digits=2),
     "latest_lactate": lambda r, _: shown(r.lactates()[-1]) if r.lactates() else None,
     "lactate": _measured("lab.lactate"),
     "ph_text": _acidity,
