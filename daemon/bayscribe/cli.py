@@ -24,6 +24,7 @@ COMMANDS = {
     "process": "run the same pipeline offline over a recording",
     "replay": "play a recording into the PCM that a running daemon captures from",
     "check": "say whether the unit may go live: array, clock, keys, disk, relay, broker",
+    "commission": "guided commissioning, on the terminal or a local web page",
     "enrol": "get the unit's identity from its site, at the first start",
     "update": "install, confirm and inspect updates of the whole unit",
     "inspect": "print and verify a sealed record or a whole buffer, without any secret",

@@ -26,9 +26,8 @@ from bayscribe.audio.profiles import load_profile
 from bayscribe.config import Config, beside
 from bayscribe.errors import AudioFormatError, BayscribeError, CaptureError, ConfigError
 from bayscribe.health.facts import Facts
-from bayscribe.health.service import UnitHealth
 from bayscribe.health.snapshot import ChannelFault
-from bayscribe.health.unit import places_of, profile_path, uplink_of
+from bayscribe.health.unit import profile_path, unit_health, uplink_of
 from bayscribe.pipeline import Counters, Output, Pipeline
 from bayscribe.recorder import Recorder
 from bayscribe.segments.sealer import ChainWriter, Origin
@@ -94,9 +93,7 @@ class Daemon:
         self._boot = secrets.token_hex(16)
         self._uplink = self._make_uplink(file)
         self._recorder = Recorder(self._make_writer(key, file), self._vault, self._uplink.wake)
-        self._health = UnitHealth(
-            self._device, self._profile, places_of(config, file), config.health
-        )
+        self._health = unit_health(config, file, self._device, self._profile)
         self._telemetry = self._make_telemetry(file)
         self._clock = CaptureClock()
         self._commands: queue.SimpleQueue[Command] = queue.SimpleQueue()

@@ -25,7 +25,9 @@ _TITLES = {
 def document() -> dict[str, Any]:
     """The whole document."""
     kinds: list[Any] = [*fleet.KINDS.values(), SignedCommand, CommandBody]
-    _, components = msgspec.json.schema_components(kinds, ref_template="#/components/schemas/{name}")
+    _, components = msgspec.json.schema_components(
+        kinds, ref_template="#/components/schemas/{name}"
+    )
     channels = {channel: _channel(channel, kind.__name__) for channel, kind in fleet.KINDS.items()}
     channels["command"] = _channel("command", "SignedCommand")
     return {

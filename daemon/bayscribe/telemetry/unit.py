@@ -5,8 +5,9 @@ from pathlib import Path
 
 from bayscribe.config import Config, beside
 from bayscribe.errors import ConfigError
+from bayscribe.health.standalone import Peer
 from bayscribe.telemetry.actions import Actions, Hooks, LogTail
-from bayscribe.telemetry.client import Telemetry
+from bayscribe.telemetry.client import Telemetry, client_context
 from bayscribe.telemetry.config import BrokerFiles, TelemetryConfig
 from bayscribe.telemetry.gatekeeper import Gatekeeper
 from bayscribe.telemetry.messages import StatusFacts
@@ -21,6 +22,21 @@ def broker_files(config: Config, telemetry: TelemetryConfig, file: Path) -> Brok
         certificate=beside(file, config.uplink.certificate),
         key=beside(file, config.uplink.key),
         command_key=None if command_key is None else beside(file, command_key),
+    )
+
+
+def broker_peer(config: Config, file: Path) -> Peer | None:
+    """The broker that a unit is configured for; None without one."""
+    telemetry = config.telemetry
+    if telemetry is None:
+        return None
+    files = broker_files(config, telemetry, file)
+    return Peer(
+        telemetry.host,
+        telemetry.port,
+        telemetry.host,
+        lambda: client_context(files),
+        telemetry.connect_s,
     )
 
 
