@@ -243,6 +243,14 @@ def test_the_labels_name_known_concepts_and_polarities() -> None:
                 )
 
 
+def test_a_statement_in_two_utterances_is_put_together() -> None:
+    reason = "Her EF is fifteen percent."
+    assert "lesser_volume_with_reason" not in mentions(reason)
+    assert "lesser_volume_with_reason" in mentions(reason, before="A liter only.")
+    told = mentions("Thank you.", before="A liter only, her EF is low.")
+    assert "lesser_volume_with_reason" not in told
+
+
 def test_a_question_without_a_mark_is_one() -> None:
     assert mentions("is she septic")["sepsis"].polarity == "question"
     assert mentions("she is septic")["sepsis"].polarity == "affirmed"

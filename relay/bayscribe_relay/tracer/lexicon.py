@@ -43,6 +43,7 @@ class Concept:
             (of a single phrase: ``{say: ..., negative: true}``).
         past: what is past still counts ("she took aspirin at home").
         conditional: a condition is part of it ("come back if").
+        adjacent: its parts may stand in two utterances of one speaker, one after the other.
         low, high: bounds of the number that belongs to it, if one does.
         clock: it tells a time.
     """
@@ -54,6 +55,7 @@ class Concept:
     negative: bool
     past: bool
     conditional: bool
+    adjacent: bool
     low: float | None
     high: float | None
     clock: bool
@@ -120,7 +122,7 @@ def _concept(name: str, body: Any, classes: dict[str, list[str]], file: str) -> 
     if not isinstance(body, dict):
         body = {"say": body}
     known = {"say", "elements", "at_least", "negative", "past", "conditional", "value", "clock"}
-    known |= {"note"}
+    known |= {"adjacent", "note"}
     if unknown := set(body) - known:
         raise ConfigError(f"{where}: unknown {sorted(unknown)}", f"use {sorted(known)}")
     low, high = body.get("value") or (None, None)
@@ -135,6 +137,7 @@ def _concept(name: str, body: Any, classes: dict[str, list[str]], file: str) -> 
         bool(body.get("negative", False)),
         bool(body.get("past", False)),
         bool(body.get("conditional", False)),
+        bool(body.get("adjacent", False)),
         low,
         high,
         bool(body.get("clock", False)),

@@ -75,6 +75,7 @@ def listen(
     start: int | None = None,
     utterance: str | None = None,
     version: int = 0,
+    before: str = "",
     lexicon: Lexicon | None = None,
 ) -> Utterance:
     """An utterance as the tracer takes it.
@@ -88,13 +89,14 @@ def listen(
         start: arrival in minutes after midnight, to resolve clock times.
         utterance: id of the turn.
         version: of the turn.
+        before: what the same speaker said just before, for statements in two pieces.
         lexicon: other words than the built-in ones.
     """
     pairs = [(words, 1.0)] if isinstance(words, str) else list(words)
     text = " ".join(word for word, _ in pairs)
     role = role_of(speaker, primary=primary)
     mentions = []
-    for heard in understand(pairs, lexicon):
+    for heard in [*understand(pairs, lexicon), *_across(before, pairs, lexicon)]:
         about = None
         if heard.when is not None:
             about = minute_of(heard.when, t, start)
@@ -137,6 +139,19 @@ def understand(words: Sequence[tuple[str, float]], lexicon: Lexicon | None = Non
     return list({(h.concept, h.polarity, h.criterion): h for h in reversed(_kept(found))}.values())[
         ::-1
     ]
+
+
+def _across(
+    before: str, words: Sequence[tuple[str, float]], lexicon: Lexicon | None
+) -> list[Heard]:
+    """Statements whose parts stand in this utterance and the one before."""
+    known = lexicon or load_lexicon()
+    split = {concept.name for concept in known.concepts if concept.adjacent}
+    if not before.strip() or not split:
+        return []
+    alone = {h.concept for part in ([(before, 1.0)], words) for h in understand(part, known)}
+    joined = [(f"{before.rstrip(' .;!')},", 1.0), *words]
+    return [h for h in understand(joined, known) if h.concept in split - alone]
 
 
 def _kept(found: list[Heard]) -> list[Heard]:
