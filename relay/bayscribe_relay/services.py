@@ -20,8 +20,10 @@ from bayscribe_relay.writeback.config import Outgoing
 if TYPE_CHECKING:
     from bayscribe_relay.emr_feed.feed import Feed
     from bayscribe_relay.encounters.service import Encounters
+    from bayscribe_relay.fleet.subscriber import Fleet
     from bayscribe_relay.prompts.service import Prompter
     from bayscribe_relay.transcribe.service import Transcriber
+    from bayscribe_relay.web.server import Web
     from bayscribe_relay.writeback.service import Writeback
 
 log = logging.getLogger("bayscribe.relay")
@@ -44,6 +46,8 @@ class Services:
         self.feed: Feed | None = None
         self.transcriber: Transcriber | None = None
         self.prompter: Prompter | None = None
+        self.fleet: Fleet | None = None
+        self.web: Web | None = None
         self._config = config
         self._server = server
 
@@ -82,6 +86,14 @@ class Services:
             await self._start_encounters(stack)
         if config.prompts is not None:
             await self._start_prompts(stack)
+        if config.fleet is not None:
+            from bayscribe_relay.fleet.subscriber import Fleet
+
+            self.fleet = Fleet(config.fleet)
+            self.fleet.start()
+            stack.callback(self.fleet.stop)
+        if config.web is not None:
+            await self._start_web(stack)
 
     async def _start_encounters(self, stack: AsyncExitStack) -> None:
         from bayscribe_relay.encounters.service import Encounters
@@ -113,6 +125,23 @@ class Services:
             Prompter.running(self.clinical, make, sender(self._server.hub), config.prompts)
         )
         self._server.hub.observers.append(self.prompter)
+
+    async def _start_web(self, stack: AsyncExitStack) -> None:
+        from bayscribe_relay.fleet.routes import fleet_routes
+        from bayscribe_relay.web.parts import Parts
+        from bayscribe_relay.web.server import Web
+
+        assert self._config.web is not None  # noqa: S101 - the caller looked
+        assert self.encounters is not None  # noqa: S101 - pages start them
+        parts = Parts(
+            clinical=self.clinical,
+            store=self._server.store,
+            keys=opening_keys(self._config),
+            desk=self.encounters.desk,
+            outbox=self.writeback.outbox if self.writeback is not None else None,
+            fleet=fleet_routes(self.fleet) if self.fleet is not None else None,
+        )
+        self.web = await stack.enter_async_context(Web.running(self._config.web, parts))
 
 
 def sender(hub: Hub) -> Callable[[str, ToDevice], bool]:
