@@ -11,7 +11,10 @@ from bayscribe.errors import StorageError
 from bayscribe_relay.clinical.store import ClinicalStore
 from bayscribe_relay.emr_feed.application import Application
 from bayscribe_relay.emr_feed.codebook import Codebook
-from bayscribe_relay.emr_feed.config import FeedConfig, MllpConfig
+from bayscribe_relay.emr_feed.config import FeedConfig, FhirConfig, MllpConfig
+from bayscribe_relay.emr_feed.fhir_client import FhirReader
+from bayscribe_relay.emr_feed.fhir_endpoint import FhirEndpoint
+from bayscribe_relay.emr_feed.fhir_fetcher import FhirFetcher, fhir_reader
 from bayscribe_relay.emr_feed.hl7_messages import interpret
 from bayscribe_relay.emr_feed.hl7_reading import Site
 from bayscribe_relay.emr_feed.inbox import Inbox
@@ -33,6 +36,8 @@ class Feed:
         inbox: what was received.
         worker: interprets it.
         mllp: the listener, if there is one.
+        fhir: the endpoint for notifications, if there is one.
+        fetcher: follows notifications.
     """
 
     def __init__(
@@ -51,10 +56,15 @@ class Feed:
             self.inbox,
             desk,
             Application(desk, encounters, config.site),
-            {"hl7": hl7_reader(lambda data, n, at: interpret(data, n, at, site))},
+            {
+                "hl7": hl7_reader(lambda data, n, at: interpret(data, n, at, site)),
+                "fhir": fhir_reader(site),
+            },
         )
         self.inbox.arrived = self.worker.wake
         self.mllp: MllpListener | None = None
+        self.fhir: FhirEndpoint | None = None
+        self.fetcher: FhirFetcher | None = None
 
     @classmethod
     @contextlib.asynccontextmanager
@@ -85,12 +95,24 @@ class Feed:
                     listener = MllpListener(config.mllp, feed.inbox)
                     feed.mllp = await stack.enter_async_context(listener.running())
                     log.info("HL7 messages are taken on port %d", listener.port)
+                if config.fhir is not None:
+                    await feed._start_fhir(stack, config.fhir)
                 purging = asyncio.create_task(feed._purge())
                 stack.push_async_callback(_end, purging)
                 yield feed
         finally:
             await asyncio.to_thread(feed.inbox.close)
             await asyncio.to_thread(feed.worker.close)
+
+    async def _start_fhir(self, stack: contextlib.AsyncExitStack, config: FhirConfig) -> None:
+        reader = FhirReader(config)
+        stack.push_async_callback(reader.close)
+        self.fetcher = FhirFetcher(self._store, self.inbox, reader)
+        following = asyncio.create_task(self.fetcher.run())
+        stack.push_async_callback(_end, following)
+        endpoint = FhirEndpoint(config, self.inbox)
+        self.fhir = await stack.enter_async_context(endpoint.running())
+        log.info("FHIR notifications are taken on port %d", endpoint.port)
 
     def health(self) -> dict[str, int]:
         """Counters for operators: nothing of a patient."""
@@ -100,6 +122,9 @@ class Feed:
         if self.mllp is not None:
             counters = self.mllp.counters
             values |= {f"mllp_{name}": getattr(counters, name) for name in counters.__slots__}
+        if self.fhir is not None and self.fetcher is not None:
+            values |= {f"fhir_{name}": n for name, n in self.fhir.counters.items()}
+            values |= {f"fhir_{name}": n for name, n in self.fetcher.counters.items()}
         return values
 
     def unmapped(self) -> list[UnmappedCode]:

@@ -27,16 +27,17 @@ class Receipt:
     """A message as it came in.
 
     Attributes:
-        source: ``hl7`` or ``fhir``.
-        type: ``ADT^A01``, ``Bundle`` ...
-        control_id: MSH-10, or the notification's id.
+        source: ``hl7``; ``notice``: a FHIR notification; ``fhir``: a resource with its patient
+            and encounter.
+        type: ``ADT^A01``, ``Observation`` ...
+        control_id: MSH-10, or the resource.
         stamp_key: identity by sender, control id and the sender's own time.
         body_key: identity by sender, control id and content.
         received_ns: CLOCK_REALTIME.
         body: the bytes.
     """
 
-    source: Literal["hl7", "fhir"]
+    source: Literal["hl7", "notice", "fhir"]
     type: str
     control_id: str
     stamp_key: bytes
@@ -138,6 +139,26 @@ class Inbox:
         query = sa.select(tables.messages).where(c.state == "parked").order_by(c.n).limit(limit)
         with self._engine.connect() as link:
             return [kept(row) for row in link.execute(query)]
+
+    def received(self, source: str, limit: int) -> list[Kept]:
+        """Messages of a source that nothing was done about yet, oldest first."""
+        c = tables.messages.c
+        query = sa.select(tables.messages).where(c.state == "received", c.source == source)
+        try:
+            with self._engine.connect() as link:
+                return [kept(row) for row in link.execute(query.order_by(c.n).limit(limit))]
+        except SQLAlchemyError as error:
+            raise storage_error(error) from None
+
+    def settle(self, n: int, state: State, reason: str = "") -> None:
+        """Say what became of a message."""
+        c = tables.messages.c
+        values = {"state": state, "reason": reason[:200]}
+        try:
+            with self.turn, self._engine.begin() as link:
+                link.execute(sa.update(tables.messages).where(c.n == n).values(values))
+        except SQLAlchemyError as error:
+            raise storage_error(error) from None
 
     def replay(self, n: int | None = None) -> int:
         """Have one parked message, or all of them, interpreted again.

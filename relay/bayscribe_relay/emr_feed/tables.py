@@ -55,6 +55,6 @@ subscriptions = sa.Table(
     sa.Column("id", sa.String(400), primary_key=True),
     sa.Column("last_event", sa.BigInteger, nullable=False),
     sa.Column("heard_ns", sa.BigInteger, nullable=False),
-    sa.Column("gap_from", sa.BigInteger),
 )
-"""Backport subscriptions: the highest event number that was taken in."""
+"""By subscription (``rest-hook`` for those that do not say): the highest event number that
+was taken in, and when; what lies behind it is read when the next one shows a gap."""

@@ -79,7 +79,7 @@ class Worker:
         Raises:
             StorageError: the database failed; nothing of the run is applied.
         """
-        with _storage(), self._desk.store.engine.connect() as link:
+        with storage(), self._desk.store.engine.connect() as link:
             rows = link.execute(self._waiting(RUN_MAX if self._inbox.quiet() else RUN_SHORT)).all()
         if not rows:
             return 0
@@ -132,7 +132,7 @@ class Worker:
         except CannotApply as error:
             return error
         except Exception as error:
-            log.exception("a message could not be read", exc_info=_without_values(error))
+            log.exception("a message could not be read", exc_info=bare(error))
             return CannotApply(f"internal: {type(error).__name__}")
 
     def _one(
@@ -167,7 +167,7 @@ class Worker:
             _raise_if_gone(error)
             return "parked", f"refused-by-store: {type(error).__name__}", ""
         except Exception as error:
-            log.exception("a message could not be applied", exc_info=_without_values(error))
+            log.exception("a message could not be applied", exc_info=bare(error))
             return "parked", f"internal: {type(error).__name__}", ""
         return "ignored" if reason else "done", reason, ""
 
@@ -186,7 +186,12 @@ def hl7_reader(interpret: Callable[[bytes, int, int], Interpretation]) -> Reader
 
 
 @contextlib.contextmanager
-def _storage() -> Iterator[None]:
+def storage() -> Iterator[None]:
+    """The database's failures as the product's own.
+
+    Raises:
+        StorageError: it failed.
+    """
     try:
         yield
     except SQLAlchemyError as error:
@@ -198,6 +203,6 @@ def _raise_if_gone(error: SQLAlchemyError) -> None:
         raise error
 
 
-def _without_values(error: Exception) -> Exception:
+def bare(error: Exception) -> Exception:
     """The error's kind and place without its text, which may hold what the message said."""
     return RuntimeError(type(error).__name__).with_traceback(error.__traceback__)

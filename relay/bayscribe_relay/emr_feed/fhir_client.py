@@ -1,0 +1,162 @@
+"""Reads from the EMR's FHIR server."""
+
+import ssl
+import time
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Final
+from urllib.parse import urlsplit
+
+import aiohttp
+import msgspec
+
+from bayscribe.errors import ConfigError
+from bayscribe_relay.emr_feed.config import FhirConfig
+from bayscribe_relay.emr_feed.fhir_notice import Resource, entries
+
+_CACHE_MAX: Final = 2_000
+_CACHE_S: Final = 30.0
+_PAGES_MAX: Final = 200
+_BODY_MAX: Final = 32 * 1024 * 1024
+
+
+class NotNow(Exception):  # noqa: N818 - not a fault: the same read may succeed later
+    """The server cannot be reached or will not answer now; the text says why."""
+
+
+class NotThere(Exception):  # noqa: N818 - an answer
+    """The server says that there is no such thing, or that it will never give it."""
+
+
+class FhirReader:
+    """Reads resources; patients and encounters are remembered for half a minute.
+
+    Args:
+        config: base URL, credentials, time-out.
+
+    Raises:
+        ConfigError: a token or certificate cannot be read.
+    """
+
+    def __init__(self, config: FhirConfig) -> None:
+        self._base = config.base.rstrip("/")
+        headers = {"Accept": "application/fhir+json"}
+        if config.read_bearer_file is not None:
+            headers["Authorization"] = f"Bearer {token(config.read_bearer_file)}"
+        self._session = aiohttp.ClientSession(
+            headers=headers,
+            timeout=aiohttp.ClientTimeout(total=config.timeout_s),
+            connector=aiohttp.TCPConnector(ssl=_context(config), limit=8),
+        )
+        self._cache: dict[str, tuple[float, Resource]] = {}
+
+    async def close(self) -> None:
+        """Let go of connections."""
+        await self._session.close()
+
+    async def read(self, reference: str, *, cached: bool = False) -> Resource:
+        """One resource by ``Type/id``.
+
+        Raises:
+            NotNow, NotThere: it was not given.
+        """
+        known = self._cache.get(reference)
+        if cached and known is not None and time.monotonic() - known[0] < _CACHE_S:
+            return known[1]
+        found = await self._get(f"{self._base}/{reference}")
+        if f"{found.get('resourceType')}/{found.get('id')}" != reference:
+            raise NotThere("the server answered with another resource")
+        if len(self._cache) >= _CACHE_MAX:
+            self._cache.clear()
+        self._cache[reference] = (time.monotonic(), found)
+        return found
+
+    async def changed(self, kind: str, since_ns: int) -> list[Resource]:
+        """Resources of a type that changed since an instant, all pages.
+
+        Raises:
+            NotNow, NotThere: they were not given.
+        """
+        since = datetime.fromtimestamp(since_ns // 10**9, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+        url = f"{self._base}/{kind}?_lastUpdated=gt{since}&_count=100"
+        return await self._pages(url, kind)
+
+    async def events(self, subscription: str, first: int, last: int) -> Resource:
+        """What a subscription's ``$events`` operation says of lost notifications.
+
+        Raises:
+            NotNow, NotThere: it was not given.
+        """
+        query = f"eventsSinceNumber={first}&eventsUntilNumber={last}"
+        return await self._get(f"{self._base}/{subscription}/$events?{query}")
+
+    async def _pages(self, url: str, kind: str) -> list[Resource]:
+        found: list[Resource] = []
+        for _ in range(_PAGES_MAX):
+            bundle = await self._get(url)
+            for entry in entries(bundle):
+                resource = entry.get("resource")
+                if isinstance(resource, dict) and resource.get("resourceType") == kind:
+                    found.append(resource)
+            following = self._next(bundle)
+            if not following:
+                return found
+            url = following
+        return found
+
+    def _next(self, bundle: Resource) -> str:
+        """The next page, if it is of the same server."""
+        links = bundle.get("link")
+        for link in links if isinstance(links, list) else []:
+            if isinstance(link, dict) and link.get("relation") == "next":
+                url = link.get("url")
+                if isinstance(url, str) and urlsplit(url)[:2] == urlsplit(self._base)[:2]:
+                    return url
+        return ""
+
+    async def _get(self, url: str) -> Resource:
+        try:
+            async with self._session.get(url, allow_redirects=False) as answer:
+                status = answer.status
+                body = await answer.content.read(_BODY_MAX)
+        except (aiohttp.ClientError, TimeoutError, OSError) as error:
+            raise NotNow(type(error).__name__) from None
+        if status in (401, 403, 408, 429) or status >= 500:
+            raise NotNow(f"HTTP {status}")
+        if status != 200:
+            raise NotThere(f"HTTP {status}")
+        try:
+            found = msgspec.json.decode(body)
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+            raise NotNow("the answer is not JSON") from None
+        if not isinstance(found, dict):
+            raise NotThere("the answer is no resource")
+        return found
+
+
+def token(path: str) -> str:
+    """A bearer token's file.
+
+    Raises:
+        ConfigError: it cannot be read or is empty.
+    """
+    try:
+        found = Path(path).read_text(encoding="ascii").strip()
+    except (OSError, UnicodeDecodeError):
+        found = ""
+    if not found:
+        raise ConfigError(f"feed.fhir: {path}: holds no token", "put the bearer token into it")
+    return found
+
+
+def _context(config: FhirConfig) -> ssl.SSLContext:
+    try:
+        context = ssl.create_default_context(cafile=config.ca)
+        context.minimum_version = ssl.TLSVersion.TLSv1_2
+        if config.certificate is not None:
+            context.load_cert_chain(config.certificate, config.key)
+    except (OSError, ssl.SSLError):
+        raise ConfigError(
+            "feed.fhir: ca, certificate or key cannot be used", "give readable PEM files"
+        ) from None
+    return context
