@@ -3,13 +3,14 @@
 import contextlib
 import os
 import shutil
-import socket
 import subprocess
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
 import psutil
+
+from free_ports import free_port
 
 _DEBIAN = Path("/usr/lib/postgresql")
 
@@ -29,7 +30,7 @@ def running() -> Iterator[str]:
     try:
         if os.geteuid() == 0:  # the server refuses to run as root
             shutil.chown(folder, "postgres")
-        data, port = folder / "data", _free_port()
+        data, port = folder / "data", free_port()
         _as_server_user(
             [str(programs / "initdb"), "-D", str(data), "-U", "bayscribe", "-A", "trust"]
         )
@@ -64,10 +65,3 @@ def _programs() -> Path | None:
 def _as_server_user(command: list[str]) -> None:
     prefix = ["runuser", "-u", "postgres", "--"] if os.geteuid() == 0 else []
     subprocess.run([*prefix, *command], check=True, stdout=subprocess.DEVNULL, cwd="/")
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port

@@ -18,6 +18,7 @@ from benchmarks.writeback.alerts import AlertReceiver
 from benchmarks.writeback.notes import hospital
 from benchmarks.writeback.services import Service
 from emr.process import EmrProcess
+from free_ports import free_ports
 
 BIN: Final = Path(sys.executable).parent
 FHIR_SITE: Final = "demo"
@@ -62,7 +63,7 @@ def stage(folder: Path, setting: Setting) -> Iterator[Stage]:
     folder.mkdir(parents=True, exist_ok=True)
     _certificates(folder)
     store_url = setting.store_url or f"sqlite:///{folder / 'relay.db'}"
-    ports = _free_ports(2)
+    ports = free_ports(2)
     with EmrProcess(folder / "emr", setting.emr) as emr, AlertReceiver() as alerts:
         emr.seed(*hospital(setting.encounters))
         gateway_config = _gateway_config(folder, setting, emr, alerts, ports[0])
@@ -164,15 +165,6 @@ def _write_toml(path: Path, tables: dict[str, dict[str, Any]]) -> Path:
         lines.extend(f"{key} = {json.dumps(value)}" for key, value in members.items())
     path.write_text("\n".join(lines) + "\n")
     return path
-
-
-def _free_ports(count: int) -> list[int]:
-    """Ports that nobody uses just now; all held until the last is found."""
-    with contextlib.ExitStack() as stack:
-        probes = [stack.enter_context(socket.socket()) for _ in range(count)]
-        for probe in probes:
-            probe.bind(("127.0.0.1", 0))
-        return [probe.getsockname()[1] for probe in probes]
 
 
 def _listens(port: int) -> bool:

@@ -20,6 +20,7 @@ import soundfile
 
 from bayscribe.audio.profiles import load_profile
 from bayscribe.audio.recorded_pcm import make_pcm
+from free_ports import free_port
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 SCENES = REPOSITORY / "tests" / "scenes"
@@ -153,7 +154,7 @@ class Bay:
     def __init__(self, folder: Path, profile: Path, voice: Path) -> None:
         self.folder = folder
         self.profile = profile
-        self.port = _free_port()
+        self.port = free_port()
         self.keys = folder / "keys"
         self.unit = folder / "unit"
         self.relay = folder / "relay"
@@ -264,10 +265,3 @@ def sh(*command: str, environment: dict[str, str] | None = None) -> str:
         text=True,
         env=os.environ | (environment or {}),
     ).stdout
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port

@@ -1,12 +1,15 @@
-"""The README's demonstration: a recorded 70 dB bay, from the PCM to the relay's disk.
+"""The README's demonstration: a recorded 70 dB bay to the relay, and a signed note to the chart.
 
 Makes development certificates and configurations, starts the relay and the appliance as
 the services they are, plays a recording of this repository into the ALSA PCM that the
 appliance captures from, waits until the relay has acknowledged the closing record, and
-prints what arrived: turns, segments, hashes checked, overruns, CPU and memory.
+prints what arrived: turns, segments, hashes checked, overruns, CPU and memory. Then it
+starts the gateway against the fault-injecting EMR and signs one note into its chart.
 """
 
 import argparse
+import hashlib
+import json
 import shutil
 import subprocess
 import sys
@@ -15,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from hil.bay import PCM, REPOSITORY, SCENES, Bay, BayError, profile_for
+from hil.chart import Chart
 
 
 def demonstrate(scene: Path, out: Path) -> None:
@@ -30,6 +34,8 @@ def demonstrate(scene: Path, out: Path) -> None:
     print(f"   relay configuration   {bay.relay / 'relay.toml'}")
     print(f"   unit configuration    {bay.unit / 'bayscribe.toml'}")
     print(f"   development keys      {bay.keys}")
+    chart = Chart(bay)
+    print(f"   gateway configuration {chart.config} (one site, demo)")
     try:
         step("relay and appliance")
         for service in (bay.start_relay(), bay.start_unit()):
@@ -38,17 +44,21 @@ def demonstrate(scene: Path, out: Path) -> None:
         print(f"   {bay.play(recording).strip()}")
         step("stopping the appliance in order, and asking the relay what it holds")
         bay.services["appliance"].stop()
-        report(bay, bay.closed_device(), bay.state())
+        device = bay.closed_device()
+        state = bay.state()
+        report(bay, device, state)
+        step("gateway and an EMR that loses its first answer; one signed note, into the chart")
+        audio_sha256 = hashlib.sha256(recording.read_bytes()).hexdigest()
+        print(json.dumps(chart.sign(audio_sha256, device["chain_sha256"]), indent=2))
+        step("to sign it again, from the repository's folder")
+        print("   " + "\n   ".join(chart.how_to_repeat()))
+        judge(device, state)
     finally:
         bay.stop()
 
 
 def report(bay: Bay, device: dict[str, Any], state: dict[str, Any]) -> None:
-    """Print what arrived.
-
-    Raises:
-        BayError: something is missing or does not verify.
-    """
+    """Print what arrived."""
     print(bay.streams())
     encounter = device["encounters"][-1]
     segments = encounter["segment_list"]
@@ -60,9 +70,18 @@ def report(bay: Bay, device: dict[str, Any], state: dict[str, Any]) -> None:
     print(f"analysis shed     {state['shed_quanta']} of {state['quanta']} quanta")
     print(f"CPU               {state['cpu_s'] / encounter['audio_s']:.3f} CPU-s per s of audio")
     print(f"peak memory       {state['peak_rss_mib']:.0f} MiB")
-    if not device["verified"] or verified != len(segments) or not segments:
+
+
+def judge(device: dict[str, Any], state: dict[str, Any]) -> None:
+    """Whether everything has arrived.
+
+    Raises:
+        BayError: something is missing or does not verify.
+    """
+    segments = device["encounters"][-1]["segment_list"]
+    if not device["verified"] or not segments or any(row["problem"] for row in segments):
         raise BayError("something at the relay does not verify")
-    if state["overruns"] or not encounter["turns"]:
+    if state["overruns"] or not device["encounters"][-1]["turns"]:
         raise BayError("audio was lost, or nobody was heard")
 
 

@@ -2,7 +2,6 @@
 
 import contextlib
 import json
-import socket
 import subprocess
 import threading
 import time
@@ -12,6 +11,8 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
+
+from free_ports import free_port
 
 ROOT: Final = Path(__file__).resolve().parents[2]
 HERE: Final = Path(__file__).resolve().parent
@@ -23,14 +24,6 @@ _START_S: Final = 60.0
 def set_up() -> None:
     """Make the peers' environments; does nothing when they are there."""
     subprocess.run(["sh", str(HERE / "setup.sh")], check=True, stdout=subprocess.DEVNULL)
-
-
-def free_port() -> int:
-    """A TCP port that nobody uses just now."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
 
 
 def node() -> str:
