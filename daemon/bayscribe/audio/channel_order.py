@@ -56,9 +56,18 @@ PAST_MARGIN = 0.015
 PAST_CLEAR = 0.005
 """By which no exchange must resemble the past better than any, to be sure of the order."""
 
-PAST_FIT = 0.95
-"""Correlation with the past that an exchange must reach: what was heard comes back, mirrored,
-whole. Another talker on the other side mirrors the loudest direction and not the rest."""
+PAST_FIT, PAST_FIT_BELOW = 0.935, 0.025
+"""Correlation with the past that an exchange must reach, at least and below the best that no
+exchange reached lately: what was heard comes back, mirrored, whole. Another talker on the
+other side mirrors the loudest direction and not the rest."""
+
+_FITS = 60
+"""Verdicts that lately means: 15 s."""
+
+_STEADY_OF, _STEADY, _STEADY_LEAST = 12, 11, -0.02
+"""Of the latest 12 frames (3 s), how many must resemble the past more under an exchange, and
+what none may fall below. Exchanged channels are so in every frame; of a talker who mirrors
+another, the pauses show the bay as it was before."""
 
 _SAME = 1e-5
 """Relative difference in steered power that rounding makes between symmetric exchanges."""
@@ -123,6 +132,7 @@ class ChannelOrder:
         self._sums: deque[NDArray[np.float64]] = deque(maxlen=_WINDOW)
         self._past: Coherence | None = None
         self._past_frames = 0
+        self._fits: deque[float] = deque(maxlen=_FITS)
 
     def _plane_waves(self, hertz: NDArray[np.float64]) -> NDArray[np.float32]:
         """Coherence between pairs for plane waves: float32 (pairs * bins * 2, directions).
@@ -225,11 +235,13 @@ class ChannelOrder:
         likeness, late = self._likeness(_WINDOW), self._likeness(_LATE)
         if likeness is None or late is None:
             return True
+        self._fits.append(float(late[0]))
         gained = np.where(mirrored, likeness[1:] - likeness[0], -1.0)
         best = int(gained.argmax())
         if gained[best] > PAST_MARGIN:
-            fits = late[1 + best] > PAST_FIT and late[1 + best] - late[0] > 2 * PAST_MARGIN
-            return Exchange(*self._pairs[best]) if fits else False
+            least = max(PAST_FIT, max(self._fits) - PAST_FIT_BELOW)
+            fits = late[1 + best] > least and late[1 + best] - late[0] > PAST_MARGIN
+            return Exchange(*self._pairs[best]) if fits and self._is_steady(best) else False
         return bool(gained[best] < -PAST_CLEAR)
 
     def _gain(self, frames: int) -> NDArray[np.float64]:
@@ -251,6 +263,21 @@ class ChannelOrder:
         """By exchange, how much more it resembles the past than no exchange: (pairs,)."""
         likeness = self._likeness(frames)
         return None if likeness is None else likeness[1:] - likeness[0]
+
+    def _is_steady(self, pair: int) -> bool:
+        """Whether the latest frames, each by itself, resemble the past more when exchanged."""
+        if self._past is None:
+            return False
+        past = self._laid_out(self._past)[0]
+        gained = []
+        for frame in list(self._recent)[-_STEADY_OF:]:
+            now = self._laid_out(frame)[[0, 1 + pair]] @ past
+            gained.append(float(now[1] - now[0]) / self._length(frame, past))
+        return sum(gain > 0 for gain in gained) >= _STEADY and min(gained) > _STEADY_LEAST
+
+    def _length(self, frame: Coherence, past: NDArray[np.float32]) -> float:
+        now = self._laid_out(frame)[0]
+        return float(np.sqrt((past @ past) * (now @ now)))
 
     def _most_like(self, alike: list[int], likeness: NDArray[np.float64] | None) -> Exchange:
         if likeness is not None and len(alike) > 1:
