@@ -23,6 +23,10 @@ RUNS: dict[str, tuple[str, Callable[[], int]]] = {
     "image": ("the image in QEMU: power-on to an acknowledged segment", _module("hil.image")),
     "arm64": ("the image for 64-bit ARM in QEMU, to its enrolment", _module("hil.image.arm64")),
     "update": ("updates and a rollback in QEMU", _module("hil.image.update")),
+    "update-uml": (
+        "updates and a rollback of the whole system in User-Mode Linux",
+        _module("hil.image.update_uml"),
+    ),
     "update-cuts": (
         "50 power cuts during updates, in User-Mode Linux",
         _module("hil.image.cuts", "--cuts", "50"),

@@ -41,6 +41,18 @@ def test_a_write_changes_one_sector_and_nothing_beside_it(tmp_path: Path) -> Non
     assert unit.sector().read() == BootState(first="b", a="good", b="3")
 
 
+def test_the_first_line_of_a_block_inside_a_program_is_not_taken_for_one(tmp_path: Path) -> None:
+    unit = machine(tmp_path)
+    data = bytearray((tmp_path / "boot").read_bytes())
+    program = b"# GRUB Environment Block\n\0error: invalid environment block.\0"
+    data[SECTOR * 8 : SECTOR * 8 + len(program)] = program
+    (tmp_path / "boot").write_bytes(data)
+    unit.sector().write(BootState(first="b", a="good", b="3"))
+    after = (tmp_path / "boot").read_bytes()
+    assert after[SECTOR * 8 : SECTOR * 8 + len(program)] == program
+    assert unit.sector().read().first == "b"
+
+
 def test_a_partition_without_a_block_is_refused_and_left_alone(tmp_path: Path) -> None:
     path = tmp_path / "boot"
     path.write_bytes(bytes(1 << 20))

@@ -11,6 +11,7 @@ import time
 from pathlib import Path
 
 from bayscribe import logs
+from bayscribe.config import load_config
 from bayscribe.errors import BayscribeError, LinkError
 from bayscribe.update import fetch
 from bayscribe.update.before_install import admit
@@ -142,6 +143,12 @@ def _await_idle(machine: Machine) -> None:
 
 
 def _recording(machine: Machine) -> bool:
+    """Whether a visit is being recorded; a unit that records always has no visits."""
+    try:
+        if load_config(machine.unit / "bayscribe.toml").encounter.mode == "always":
+            return False
+    except BayscribeError as error:
+        log.warning("%s", error.line())
     try:
         state = json.loads((machine.runtime / "state.json").read_bytes())
     except (OSError, ValueError):

@@ -35,6 +35,7 @@ ATTEMPTS = "3"
 SECTOR = 512
 BLOCK = 1024
 HEADER = b"# GRUB Environment Block\n"
+_BLOCK = re.compile(rb"# GRUB Environment Block\n(?:[A-Za-z_]+=[^\n]*\n)*#*")
 SCANNED = 64 << 20
 """Most bytes of the boot partition that are searched for the block."""
 
@@ -49,6 +50,18 @@ def past_the_cache(device: Path) -> int:
         return os.O_DIRECT if stat.S_ISBLK(device.stat().st_mode) else 0
     except OSError as error:
         raise StorageError(f"{device}: {error.strerror}") from None
+
+
+def find_block(data: bytes) -> int | None:
+    """Where an environment block begins in a partition's bytes, at a sector's start.
+
+    GRUB's own program has the block's first line in it too, so all of a block must look
+    like one.
+    """
+    for offset in range(0, len(data), SECTOR):
+        if data.startswith(HEADER, offset) and _BLOCK.fullmatch(data, offset, offset + BLOCK):
+            return offset
+    return None
 
 
 def other(slot: Slot) -> Slot:
@@ -174,16 +187,15 @@ class BootSector:
             os.close(descriptor)
 
     def _place(self, descriptor: int) -> int:
-        """Where the block lies: it is found by its head, which no other sector has."""
+        """Where the block lies; the boot partition is small enough to look through it."""
         if self._at is not None:
             return self._at
         step = 1 << 20
         for start in range(0, SCANNED, step):
-            chunk = os.pread(descriptor, step, start)
-            for offset in range(0, len(chunk), SECTOR):
-                if chunk.startswith(HEADER, offset):
-                    self._at = start + offset
-                    return self._at
+            chunk = os.pread(descriptor, step + SECTOR, start)
+            if (offset := find_block(chunk)) is not None:
+                self._at = start + offset
+                return self._at
             if len(chunk) < step:
                 break
         raise IntegrityError(f"{self._device} holds no state of the boot loader")

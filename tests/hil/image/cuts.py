@@ -1,22 +1,16 @@
 """``./run hil update-cuts``: power cuts at random moments of an update.
 
-The machine is User-Mode Linux, because a start takes seconds in it; everything else is the
-unit's own: the partition table, the initial RAM disk's script, the slots' file systems, rauc,
-and the updater. GRUB's part, choosing a slot and taking an attempt, is played by the model of
-``grub.cfg`` that tests/update/test_grub_choice.py holds to it.
+The machine is User-Mode Linux, because a start takes seconds in it; partitions, initial RAM
+disk, slots, rauc and updater are the unit's own.
 
 After every cut: the slot that starts next must hold one of the two releases to the last byte,
-and the next start must come up from it. Control: the same updater without its two guards, so
-that the slot is put on trial before it is written, must leave mixed systems.
+and the next start must come up from it.
 """
 
 import argparse
-import os
 import random
 import re
 import shutil
-import signal
-import subprocess
 import sys
 import time
 from collections.abc import Sequence
@@ -27,32 +21,15 @@ from image.commands import sh
 from image.declaration import REPOSITORY
 from image.disk import data_partition, put
 
-from bayscribe.update.bootstate import BootState, Slot
+from bayscribe.update.bootstate import BootState
 from hil.image.builds import Built, built, variant
-from hil.image.disks import LAYOUT, boot_state, set_boot_state, slot_sha256
-from image import initrd
+from hil.image.disks import LAYOUT, boot_state, set_boot_state
+from hil.image.uml import Machine, System, UmlError, next_start, ram_disk
 
 WORK = REPOSITORY / ".build" / "hil-update-cuts"
 VARIANTS = REPOSITORY / ".build" / "hil-variants"
-MODULES = Path("/usr/lib/uml/modules")
-WANTED = ("squashfs", "loop", "dm_mod", "dm_verity", "crc32c_generic", "sha256_generic")
-START_S = 300.0
 BEFORE_INSTALL = 0.15
 """Share of cuts that fall before the installation begins, during the start."""
-
-
-class CutError(Exception):
-    """A unit that does not start, or a mixed system."""
-
-
-@dataclass
-class System:
-    """One of the two releases."""
-
-    release: int
-    slot_sha256: str
-    slot_bytes: int
-    bundle: Path
 
 
 @dataclass
@@ -89,80 +66,18 @@ def prepare(base: Built) -> tuple[Path, Path, Path, list[System]]:
     bundles.mkdir()
     for system in systems:
         (bundles / system.bundle.name).hardlink_to(system.bundle)
-    # Named by their content: the two must differ in name alone from what runs.
     total = sum(system.bundle.stat().st_size for system in systems) // 2**20 + 64
     sh("truncate", "-s", f"{total}M", WORK / "bundles.ext4")
     sh("mkfs.ext4", "-q", "-F", "-d", bundles, WORK / "bundles.ext4")
-    return disk, WORK / "bundles.ext4", _ram_disk(base), systems
+    ram = WORK / "initrd"
+    ram_disk(base, ram, "/var/cuts/init")
+    return disk, WORK / "bundles.ext4", ram, systems
 
 
-def _ram_disk(base: Built) -> Path:
-    """The unit's own script with User-Mode Linux's modules, and another first process."""
-    (kernel,) = MODULES.iterdir()
-    path = WORK / "initrd"
-    path.write_bytes(initrd.build(base.work / "root", kernel, WANTED, first="/var/cuts/init"))
-    return path
-
-
-class Machine:
-    """One start."""
-
-    def __init__(self, disk: Path, bundles: Path, ram: Path, slot: Slot, log: Path) -> None:
-        self.log = log
-        command = ["linux.uml", "mem=512M", f"ubd0={disk}", f"ubd1r={bundles}", f"initrd={ram}"]
-        command += [f"bayscribe.slot={slot}", f"rauc.slot={slot}", "root=/dev/ram0"]
-        command += ["con0=null,fd:1", "con=null", "quiet", "panic=1"]
-        with log.open("wb") as out:
-            self._process = subprocess.Popen(
-                command, stdin=subprocess.DEVNULL, stdout=out, stderr=out, start_new_session=True
-            )
-        self.began = time.monotonic()
-
-    def said(self) -> str:
-        """Its console."""
-        return self.log.read_text(errors="replace")
-
-    def wait_for(self, text: str) -> None:
-        """Wait until it has said something.
-
-        Raises:
-            CutError: it never does, or says that something is broken.
-        """
-        while text not in self.said():
-            if "BROKEN" in self.said() or self._process.poll() is not None:
-                raise CutError(f"{self.log.name}: {self.said()[-1500:]}")
-            if time.monotonic() - self.began > START_S:
-                raise CutError(f"{self.log.name}: no {text}: {self.said()[-1500:]}")
-            time.sleep(0.02)
-
-    def cut(self) -> None:
-        """Cut the power."""
-        if self._process.poll() is None:
-            os.killpg(self._process.pid, signal.SIGKILL)
-        self._process.wait()
-
-    def phase(self) -> str:
-        """How far it had come."""
-        found = re.findall(r"^(RUNNING|CONFIRMED|INSTALLING|INSTALLED)", self.said(), re.MULTILINE)
-        return found[-1].lower() if found else "starting"
-
-
-def next_start(disk: Path, systems: Sequence[System]) -> tuple[Slot, System]:
-    """What GRUB would start now, with an attempt taken; the slot must be whole.
-
-    Raises:
-        CutError: nothing starts, or what would start is no release of ours.
-    """
-    state = boot_state(disk)
-    slot = state.starts()
-    if slot is None:
-        raise CutError(f"nothing would start: {state}")
-    if state.of(slot) in ("1", "2", "3"):
-        set_boot_state(disk, state.with_state(slot, str(int(state.of(slot)) - 1)))
-    for system in systems:
-        if slot_sha256(disk, slot, system.slot_bytes) == system.slot_sha256:
-            return slot, system
-    raise CutError(f"slot {slot} holds a mixed system: {state}")
+def phase(said: str) -> str:
+    """How far a unit had come, by its console."""
+    found = re.findall(r"^(RUNNING|CONFIRMED|INSTALLING|INSTALLED)", said, re.MULTILINE)
+    return found[-1].lower() if found else "starting"
 
 
 def one_cut(
@@ -176,7 +91,7 @@ def one_cut(
     """Start, let the update begin, cut, and look at what is left.
 
     Raises:
-        CutError: the unit did not start, or a mixed system would.
+        UmlError: the unit did not start, or a mixed system would.
     """
     slot, system = next_start(disk, systems)
     machine = Machine(disk, *rest, slot, WORK / f"cut-{number:03d}.log")
@@ -195,24 +110,24 @@ def one_cut(
                 machine.wait_for("INSTALLED")
                 tally.seconds.append(time.monotonic() - began)
             if f"RUNNING {system.release}" not in machine.said():
-                raise CutError(f"slot {slot} is not release {system.release}")
+                raise UmlError(f"slot {slot} is not release {system.release}")
     finally:
         machine.cut()
     if "BROKEN" in machine.said():
-        raise CutError(machine.said()[-1500:])
+        raise UmlError(machine.said()[-1500:])
     tally.cuts += 1
-    phase = machine.phase()
-    tally.phases[phase] = tally.phases.get(phase, 0) + 1
-    tally.updates += phase == "installed"
+    came = phase(machine.said())
+    tally.phases[came] = tally.phases.get(came, 0) + 1
+    tally.updates += came == "installed"
     state = boot_state(disk)
-    print(f"cut {number}: {phase}, next {state.starts()} ({state.a}, {state.b})", flush=True)
+    print(f"cut {number}: {came}, next {state.starts()} ({state.a}, {state.b})", flush=True)
 
 
 def run(cuts: int, chance: random.Random) -> Tally:
     """All cuts on one disk, and a last start that must come up.
 
     Raises:
-        CutError: see :func:`one_cut`.
+        UmlError: see :func:`one_cut`.
     """
     shutil.rmtree(WORK, ignore_errors=True)
     WORK.mkdir(parents=True)
@@ -243,7 +158,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     began = time.monotonic()
     try:
         tally = run(options.cuts, random.Random(options.seed))
-    except CutError as error:
+    except UmlError as error:
         print(f"update cuts: {error}", file=sys.stderr)
         return 1
     phases = ", ".join(f"{count} {name}" for name, count in sorted(tally.phases.items()))

@@ -6,7 +6,7 @@ from pathlib import Path
 from image.declaration import declaration
 from image.disk import MIB, Disk
 
-from bayscribe.update.bootstate import BLOCK, HEADER, BootState, Slot
+from bayscribe.update.bootstate import BLOCK, BootState, Slot, find_block
 
 LAYOUT = Disk.of(declaration())
 
@@ -16,7 +16,9 @@ def _boot(disk: Path) -> tuple[int, bytes]:
     with disk.open("rb") as file:
         file.seek(start * MIB)
         partition = file.read(size * MIB)
-    at = partition.index(HEADER)
+    at = find_block(partition)
+    if at is None:
+        raise ValueError(f"{disk} has no boot state")
     return start * MIB + at, partition[at : at + BLOCK]
 
 

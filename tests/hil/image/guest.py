@@ -103,7 +103,7 @@ def make_disk(image: Path, disk: Path, order: str | None, *, microphone: bool = 
         (unit / "enrol.toml").write_text(order + '\n[encounter]\nmode = "always"\n')
     if microphone:
         (drop_ins / "test.conf").write_text(DROP_IN)
-    _microphone(content / HERE.removeprefix("/var/"))
+    lay_microphone(content / HERE.removeprefix("/var/"))
     start, size = Disk.of(declaration()).places["data"]
     data = disk.with_suffix(".data")
     data_partition(data, size, "test", content)
@@ -112,7 +112,8 @@ def make_disk(image: Path, disk: Path, order: str | None, *, microphone: bool = 
     shutil.rmtree(content)
 
 
-def _microphone(folder: Path) -> None:
+def lay_microphone(folder: Path) -> None:
+    """Put plug-in, microphone and scene into a folder of the data partition."""
     profile = load_profile(PROFILE)
     folder.mkdir(parents=True)
     place = folder / "mic" / "bay"
