@@ -15,6 +15,7 @@ BENCHMARKS = {
     "tracer_speech": "precision and recall of what the tracer hears in labelled utterances",
     "writeback.latency": "signed to verified in the chart, against polling",
     "writeback.throughput": "notes a second into the chart, and memory, on SQLite and PostgreSQL",
+    "writeback.fuzz": "coverage-guided fuzzing of all that comes from outside, 3 min a target",
 }
 
 

@@ -62,7 +62,11 @@ MASKED = (
     "systemd-update-done.service",
     "ldconfig.service",
 )
-RELAY_UNITS = ("bayscribe-relay.service", "bayscribe-provision.service")
+RELAY_UNITS = (
+    "bayscribe-relay.service",
+    "bayscribe-gateway.service",
+    "bayscribe-provision.service",
+)
 LEFT_BEHIND = (
     *("etc/apt", "etc/hostname", "etc/machine-id", "etc/resolv.conf", "etc/fstab", "var", "boot"),
     *(

@@ -21,8 +21,25 @@ pytestmark = [pytest.mark.root, pytest.mark.slow]
 SCENE = REPOSITORY / "tests" / "scenes" / "excerpt-4mic-70db" / "mics.flac"
 PROFILE = "circle-4-32mm"
 HOUSE = "/opt/bayscribe"
+UNITS = ("bayscribe-relay.service", "bayscribe-gateway.service", "bayscribe.service")
 LOOSEST = 1.5
 """Exposure by ``systemd-analyze security`` that no unit may exceed."""
+
+GATEWAY_TOML = """\
+[listen]
+host = "127.0.0.1"
+port = 9443
+[tls]
+certificate = "gateway.crt"
+key = "gateway.key"
+relay_ca = "relay-ca.crt"
+[journal]
+url = "sqlite:////var/lib/bayscribe-gateway/gateway.db"
+[sites.demo]
+fhir_base = "http://127.0.0.1:9/fhir"
+auth = "bearer"
+bearer_token_file = "sites_token"
+"""
 
 RELAY_TOML = """\
 [listen]
@@ -79,6 +96,7 @@ def _keys(folder: Path) -> Path:
         ["init", str(folder)],
         ["server", "localhost", "--dir", str(folder)],
         ["device", "bay-07", "--dir", str(folder)],
+        ["gateway", "gateway", "--dir", str(folder), "--san", "localhost"],
         ["seal-key", "--dir", str(folder)],
     ):
         subprocess.run([relay, "pki", *words], check=True, stdout=subprocess.DEVNULL)
@@ -91,6 +109,7 @@ def _install(container: Container, keys: Path) -> None:
     for program, module in (
         ("bayscribe", "bayscribe.cli"),
         ("bayscribe-relay", "bayscribe_relay.cli"),
+        ("bayscribe-gateway", "bayscribe_relay.gateway.cli"),
     ):
         script = f'#!/bin/sh\nPYTHONPATH={path} exec /usr/bin/python3 -m {module} "$@"\n'
         container.write(f"/usr/bin/{program}", script, "0755")
@@ -106,15 +125,20 @@ def _install(container: Container, keys: Path) -> None:
         "/etc/bayscribe-relay/device-ca.crt": "ca.pem",
         "/etc/bayscribe-relay/device-ca.crl": "crl.pem",
         "/etc/bayscribe-relay/seal.key": "seal.open",
+        "/etc/bayscribe-gateway/gateway.crt": "gateway.pem",
+        "/etc/bayscribe-gateway/gateway.key": "gateway.key",
+        "/etc/bayscribe-gateway/relay-ca.crt": "ca.pem",
     }
     for target, source in names.items():
         container.write(target, (keys / source).read_text(), "0600")
     container.write("/etc/bayscribe/bayscribe.toml", UNIT_TOML)
     container.write("/etc/bayscribe-relay/relay.toml", RELAY_TOML)
+    container.write("/etc/bayscribe-gateway/gateway.toml", GATEWAY_TOML)
+    container.write("/etc/bayscribe-gateway/sites/token", "secret", "0600")
     container.write("/etc/systemd/system/bayscribe.service.d/test.conf", DROP_IN)
     _make_microphone(container)
     container.run("systemctl", "daemon-reload")
-    container.run("systemctl", "start", "bayscribe-relay.service", "bayscribe.service")
+    container.run("systemctl", "start", *UNITS)
 
 
 def _make_microphone(container: Container) -> None:
@@ -154,12 +178,12 @@ def _stream(container: Container) -> dict[str, object]:
 
 
 def test_services_tell_systemd_that_they_are_ready(container: Container) -> None:
-    for unit in ("bayscribe.service", "bayscribe-relay.service"):
+    for unit in UNITS:
         assert _show(container, unit, "ActiveState") == "active"
         assert _show(container, unit, "Type") == "notify"
 
 
-@pytest.mark.parametrize("unit", ["bayscribe.service", "bayscribe-relay.service"])
+@pytest.mark.parametrize("unit", UNITS)
 def test_exposure_of_each_unit_is_bounded(container: Container, unit: str) -> None:
     text = container.run("systemd-analyze", "security", "--no-pager", unit, check=False).stdout
     found = re.search(r"Overall exposure level for \S+: ([0-9.]+)", text)
