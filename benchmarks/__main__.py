@@ -7,6 +7,8 @@ import sys
 BENCHMARKS = {
     "appliance": "CPU, memory and latency of the whole appliance pipeline on a recording",
     "buffer": "durable appends, recovery time and write volume of the buffer",
+    "feed": "HL7 messages a second with durable acknowledgement, and what kill -9 loses",
+    "feed_fuzz": "1,000,000 broken HL7 messages and 100,000 notifications: about two hours",
     "fleet": "500 units on one broker: how far the fleet page lags the truth",
     "health": "a day of clean audio through the channel checks: how many fail",
     "ingest": "records and connections a second that a relay takes in durably",

@@ -20,7 +20,7 @@ import tempfile
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import msgspec
 import sqlalchemy as sa
@@ -33,6 +33,8 @@ from bayscribe_relay.emr_feed.application import Application
 from bayscribe_relay.emr_feed.config import FeedConfig
 from bayscribe_relay.emr_feed.envelope import envelope, messages_of
 from bayscribe_relay.emr_feed.feed import site_of
+from bayscribe_relay.emr_feed.fhir_fetcher import beside, fhir_reader, resource_receipt
+from bayscribe_relay.emr_feed.fhir_notice import TYPES, BadNotice, notice
 from bayscribe_relay.emr_feed.hl7_messages import interpret
 from bayscribe_relay.emr_feed.inbox import Inbox
 from bayscribe_relay.emr_feed.worker import Worker, hl7_reader
@@ -159,13 +161,17 @@ class Target:
         self.store = ClinicalStore(f"sqlite:///{self._folder.name}/fuzz.db")
         self.desk = Desk(self.store, "demo")
         self.inbox = Inbox(self.store)
-        encounters = EncountersConfig(bays={"ED^12^A": "bay-12", "ED^14^A": "bay-14"})
+        names = ("ED^12^A", "ED^14^A", "Location/0", "Location/1")
+        encounters = EncountersConfig(bays={name: f"bay-{name[-4:]}" for name in names})
         site = site_of(self.config)
         self.worker = Worker(
             self.inbox,
             self.desk,
             Application(self.desk, encounters, "demo"),
-            {"hl7": hl7_reader(lambda data, n, at: interpret(data, n, at, site))},
+            {
+                "hl7": hl7_reader(lambda data, n, at: interpret(data, n, at, site)),
+                "fhir": fhir_reader(site),
+            },
         )
         self.rejected = 0
         self.accepted = 0
@@ -194,6 +200,24 @@ class Target:
                     receipts.append(head.receipt(time.time_ns()))
                 else:
                     self.rejected += 1
+        self.accepted += sum(self.inbox.submit(receipts).result(600)) if receipts else 0
+        self.worker.drain()
+
+    def notify(self, bodies: list[bytes]) -> None:
+        """What endpoint and fetcher do with notifications, then what the worker does."""
+        receipts = []
+        for body in bodies:
+            try:
+                told = notice(body)
+            except BadNotice:
+                self.rejected += 1
+                continue
+            receipts += [
+                resource_receipt(told.resources[reference], patient, encounter)
+                for reference in told.focus
+                if reference in told.resources
+                for patient, encounter in (beside(told, told.resources[reference]),)
+            ]
         self.accepted += sum(self.inbox.submit(receipts).result(600)) if receipts else 0
         self.worker.drain()
 
@@ -281,6 +305,114 @@ def fuzz_messages(
         return wrong, faults, feed
 
 
+def any_notification(rng: random.Random, n: int) -> bytes:
+    """One notification as a fuzzer sends it: a Bundle of a patient, broken."""
+    patient = rng.randrange(PATIENTS)
+    other = patient if rng.random() < 0.8 else rng.randrange(PATIENTS)
+    mrn, visit = identity(patient)
+    subject = {"reference": f"Patient/{mrn}"}
+    patient_resource = {
+        "resourceType": "Patient",
+        "id": mrn,
+        "identifier": [{"value": mrn}],
+        "birthDate": "1956-04-01",
+    }
+    encounter = {
+        "resourceType": "Encounter",
+        "id": visit,
+        "status": rng.choice(("in-progress", "finished", "cancelled", "planned")),
+        "class": {"code": "EMER"},
+        "identifier": [{"value": visit}],
+        "subject": {"reference": f"Patient/{identity(other)[0]}"},
+        "period": {"start": "2026-11-23T11:50:00Z", "end": "2026-11-23T15:50:00Z"},
+        "location": [{"location": {"reference": f"Location/{rng.randrange(3)}"}}],
+    }
+    focus = {
+        "resourceType": rng.choice(TYPES),
+        "id": f"r{n}",
+        "meta": {"lastUpdated": f"2026-11-23T12:{rng.randrange(60):02d}:00Z"},
+        "status": rng.choice(("final", "active", "completed", "entered-in-error")),
+        "intent": "order",
+        "subject": {"reference": f"Patient/{identity(other)[0]}"},
+        "encounter": {"reference": f"Encounter/{visit}"},
+        "code": {"coding": [{"system": "http://loinc.org", "code": "2524-7"}]},
+        "medicationCodeableConcept": {"text": "ceftriaxone"},
+        "effectiveDateTime": "2026-11-23T12:05:00Z",
+        "authoredOn": "2026-11-23T12:05:00Z",
+        "valueQuantity": {"value": rng.randrange(300), "code": "mmol/L"},
+        "component": [{"code": {"text": "x"}, "valueInteger": 4}],
+    }
+    if rng.random() < 0.5:
+        focus["subject"] = subject
+        encounter["subject"] = subject
+    kind = rng.choice(("handshake", "heartbeat", "event-notification"))
+    status = {
+        "resourceType": "Parameters",
+        "parameter": [
+            {"name": "type", "valueCode": kind},
+            {"name": "events-since-subscription-start", "valueString": str(n)},
+        ],
+    }
+    resources: list[dict[str, Any]] = [status, focus, patient_resource, encounter]
+    for _ in range(rng.randrange(3)):
+        _spoil(rng, rng.choice(resources))
+    told = {
+        "resourceType": "Bundle",
+        "type": "history",
+        "entry": [{"resource": resource} for resource in resources],
+    }
+    body = msgspec.json.encode(told)
+    return mutate(rng, body) if rng.random() < 0.2 else body
+
+
+def _spoil(rng: random.Random, resource: dict[str, Any]) -> None:
+    """Put something of a wrong kind in the place of one member, at any depth."""
+    node: Any = resource
+    while True:
+        keys = list(node) if isinstance(node, dict) else list(range(len(node)))
+        if not keys:
+            return
+        key = rng.choice(keys)
+        if isinstance(node[key], dict | list) and rng.random() < 0.6:
+            node = node[key]
+            continue
+        node[key] = rng.choice(
+            (None, 7, -1, 1e300, True, "", "x" * 500, [], {}, [None], {"a": 1}, "\u0000", "2026")
+        )
+        return
+
+
+def fuzz_notifications(
+    count: int, seed: int, *, progress: bool = False
+) -> tuple[int, list[str], Target]:
+    """Send ``count`` notifications; as :func:`fuzz_messages`.
+
+    The resources that a notification brings are put into the inbox as the fetcher does, with
+    the Patient and Encounter that they point to in the same Bundle.
+    """
+    rng = random.Random(seed)
+    wrong, faults, done = 0, [], 0
+    begun = time.monotonic()
+    with target() as feed:
+        while done < count:
+            number = min(RUN, count - done)
+            feed.notify([any_notification(rng, done + i) for i in range(number)])
+            done += number
+            wrong += feed.wrong_patients()
+            if done % RESET_EVERY < RUN:
+                faults += feed.internal_faults()
+                feed.empty()
+                if progress:
+                    rate = done / (time.monotonic() - begun)
+                    print(
+                        f"{done:>9} notifications  {rate:6.0f}/s  {resident_mib():6.1f} MiB  "
+                        f"wrong patient {wrong}  faults {len(faults)}",
+                        flush=True,
+                    )
+        faults += feed.internal_faults()
+        return wrong, faults, feed
+
+
 def resident_mib() -> float:
     """Resident memory now (Linux)."""
     pages = int(Path("/proc/self/statm").read_text(encoding="ascii").split()[1])
@@ -302,7 +434,17 @@ def main() -> int:
         f"{feed.accepted} taken, {feed.rejected} refused, {feed.worker.counters}; "
         f"{wrong} wrong-patient events, {len(faults)} faults {sorted(set(faults))[:5]}"
     )
-    return int(bool(wrong or faults))
+    begun = time.monotonic()
+    also_wrong, also_faults, feed = fuzz_notifications(
+        options.notifications, options.seed, progress=True
+    )
+    print(
+        f"{options.notifications} notifications in {time.monotonic() - begun:.0f} s: "
+        f"{feed.accepted} resources taken, {feed.rejected} refused, {feed.worker.counters}; "
+        f"{also_wrong} wrong-patient events, {len(also_faults)} faults "
+        f"{sorted(set(also_faults))[:5]}"
+    )
+    return int(bool(wrong or faults or also_wrong or also_faults))
 
 
 if __name__ == "__main__":

@@ -121,42 +121,23 @@ class FhirFetcher:
             return
         try:
             found = resource if resource is not None else await self._reader.read(reference)
-            patient = await self._beside(found, "Patient", ("subject", "patient"), told)
-            encounter = await self._beside(found, "Encounter", ("encounter", "context"), told)
+            patient = await self._beside(found, "Patient", told)
+            encounter = await self._beside(found, "Encounter", told)
         except NotThere:
             self.counters["gone"] += 1
             return
         await self._keep(found, patient, encounter)
 
-    async def _beside(
-        self, resource: Resource, kind: str, elements: tuple[str, ...], told: Notice
-    ) -> Resource:
+    async def _beside(self, resource: Resource, kind: str, told: Notice) -> Resource:
         if resource.get("resourceType") == kind:
             return resource
-        for element in elements:
-            pointed = resource.get(element)
-            reference = local(pointed.get("reference")) if isinstance(pointed, dict) else ""
-            if reference.startswith(kind + "/"):
-                if reference in told.resources:
-                    return told.resources[reference]
-                return await self._reader.read(reference, cached=True)
-        return {}
+        reference = pointed_to(resource, kind)
+        if not reference or reference in told.resources:
+            return told.resources.get(reference, {})
+        return await self._reader.read(reference, cached=True)
 
     async def _keep(self, resource: Resource, patient: Resource, encounter: Resource) -> None:
-        reference = reference_of(resource)
-        meta = resource.get("meta")
-        version = meta if isinstance(meta, dict) else {}
-        stamp = f"{version.get('versionId')}|{version.get('lastUpdated')}"
-        content = msgspec.json.encode(resource)
-        receipt = Receipt(
-            source="fhir",
-            type=reference.split("/")[0],
-            control_id=reference,
-            stamp_key=identity("fhir", reference, stamp if version else content),
-            body_key=identity("fhir-body", content),
-            received_ns=time.time_ns(),
-            body=msgspec.json.encode([resource, patient, encounter]),
-        )
+        receipt = resource_receipt(resource, patient, encounter)
         await asyncio.wrap_future(self._inbox.submit([receipt]))
         self.counters["resources"] += 1
 
@@ -216,6 +197,45 @@ class FhirFetcher:
         with storage(), self._inbox.turn, self._engine.begin() as link:
             if link.execute(sa.update(t).where(t.c.id == name).values(values)).rowcount == 0:
                 link.execute(sa.insert(t).values(id=name, **values))
+
+
+def pointed_to(resource: Resource, kind: str) -> str:
+    """The reference to the Patient or Encounter that a resource is of, or empty."""
+    for element in ("subject", "patient", "encounter", "context"):
+        pointed = resource.get(element)
+        reference = local(pointed.get("reference")) if isinstance(pointed, dict) else ""
+        if reference.startswith(kind + "/"):
+            return reference
+    return ""
+
+
+def beside(told: Notice, resource: Resource) -> tuple[Resource, Resource]:
+    """Patient and Encounter of a resource, as far as they came in the same notification."""
+    found = [
+        resource
+        if resource.get("resourceType") == kind
+        else told.resources.get(pointed_to(resource, kind), {})
+        for kind in ("Patient", "Encounter")
+    ]
+    return found[0], found[1]
+
+
+def resource_receipt(resource: Resource, patient: Resource, encounter: Resource) -> Receipt:
+    """A resource with its patient and encounter, as it goes into the inbox."""
+    reference = reference_of(resource)
+    meta = resource.get("meta")
+    version = meta if isinstance(meta, dict) else {}
+    stamp = f"{version.get('versionId')}|{version.get('lastUpdated')}"
+    content = msgspec.json.encode(resource)
+    return Receipt(
+        source="fhir",
+        type=reference.split("/")[0],
+        control_id=reference,
+        stamp_key=identity("fhir", reference, stamp if version else content),
+        body_key=identity("fhir-body", content),
+        received_ns=time.time_ns(),
+        body=msgspec.json.encode([resource, patient, encounter]),
+    )
 
 
 def fhir_reader(site: Site) -> Reader:
