@@ -32,6 +32,7 @@ from msgspec import Meta, Struct
 from bayscribe import settings
 from bayscribe.errors import ConfigError
 from bayscribe.wire.seal import OpeningKey
+from bayscribe_relay.custody.config import CustodyConfig
 from bayscribe_relay.emr_feed.config import FeedConfig
 from bayscribe_relay.encounters.config import EncountersConfig
 from bayscribe_relay.fleet.config import FleetConfig
@@ -115,6 +116,7 @@ class RelayConfig(Struct, frozen=True, forbid_unknown_fields=True):
     prompts: PromptsConfig | None = None
     web: WebConfig | None = None
     fleet: FleetConfig | None = None
+    custody: CustodyConfig | None = None
 
 
 def load(path: Path) -> RelayConfig:
@@ -146,6 +148,7 @@ def load(path: Path) -> RelayConfig:
         ),
         web=config.web.beside(base) if config.web is not None else None,
         fleet=config.fleet.beside(base) if config.fleet is not None else None,
+        custody=config.custody.beside(base) if config.custody is not None else None,
     )
 
 

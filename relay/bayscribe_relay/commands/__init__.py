@@ -11,6 +11,7 @@ COMMANDS: dict[str, str] = {
     "export": "write one encounter's audio and turns as files (development)",
     "submit": "put one attested note through the write-back",
     "letters": "list, show and replay notes that are not in the chart",
+    "custody": "write the chain-of-custody package of one encounter",
     "feed": "what the EMR sent: unmapped codes, parked messages, replay",
     "trace": "run the tracer over recorded patient timelines",
     "fleet": "every bay at a glance, and signed commands to units",

@@ -26,6 +26,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     _leaf(actions, "device", "key and certificate of one device", _device)
     _leaf(actions, "gateway", "key and certificate of a gateway", _gateway, san=True)
     _leaf(actions, "relay-client", "key and certificate of a relay towards gateways", _relay)
+    _leaf(actions, "custody", "key that signs chain-of-custody packages", _custody)
     sign = _leaf(actions, "sign", "certify a device from its request (CSR)", _sign)
     sign.add_argument("--csr", type=Path, required=True, help="PEM certificate signing request")
     _token(actions)
@@ -125,6 +126,10 @@ def _gateway(options: argparse.Namespace) -> list[Path]:
 
 def _relay(options: argparse.Namespace) -> list[Path]:
     return _write(options, Authority.load(options.dir).relay_client(options.name, options.days))
+
+
+def _custody(options: argparse.Namespace) -> list[Path]:
+    return _write(options, Authority.load(options.dir).custody(options.name, options.days))
 
 
 def _sign(options: argparse.Namespace) -> list[Path]:

@@ -31,6 +31,10 @@ BACKDATE = timedelta(minutes=5)
 GATEWAY_URI = "urn:bayscribe:gateway:"
 RELAY_URI = "urn:bayscribe:relay:"
 
+CUSTODY_URI = "urn:bayscribe:custody:"
+DOCUMENT_SIGNING = x509.ObjectIdentifier("1.3.6.1.5.5.7.3.36")
+"""id-kp-documentSigning (RFC 9336): such a certificate opens no connection."""
+
 _CLIENT = ExtendedKeyUsageOID.CLIENT_AUTH
 _SERVER = ExtendedKeyUsageOID.SERVER_AUTH
 
@@ -122,6 +126,11 @@ class Authority:
         """Certify a relay as the client of a gateway."""
         names: list[x509.GeneralName] = [x509.UniformResourceIdentifier(RELAY_URI + name)]
         return self.issue(name, names, [_CLIENT], days=days)
+
+    def custody(self, name: str, days: int = LEAF_DAYS) -> Issued:
+        """Certify a relay as the signer of chain-of-custody packages."""
+        names: list[x509.GeneralName] = [x509.UniformResourceIdentifier(CUSTODY_URI + name)]
+        return self.issue(name, names, [DOCUMENT_SIGNING], days=days)
 
     def issue(
         self,
