@@ -215,18 +215,20 @@ def draft(now_ns: int) -> Draft:
     )  # fmt: skip
 
 
-def fill(folder: Path, now_ns: int, turns: int | None = None) -> Bay:
+def fill(folder: Path, now_ns: int, turns: int | None = None, *, audio: bool = True) -> Bay:
     """A store in ``folder`` with the encounter in it.
 
     Args:
         folder: where the database stands.
         now_ns: the present, 20 minutes after the recording began.
         turns: how many turns are transcribed; all by default.
+        audio: whether the recording itself is there.
     """
     bay = Bay(folder)
     start_ns = now_ns - 20 * MINUTE
     bay.open(RECORDING, start_ns)
-    bay.record(cut(beam(), [], [10.0 * n for n in range(1, 9)]), start_ns)
+    if audio:
+        bay.record(cut(beam(), [], [10.0 * n for n in range(1, 9)]), start_ns)
     clinical = bay.clinical
     clinical.put_stay(stay(now_ns))
     clinical.bind(Binding(stay=STAY, device="bay-1", recording=RECORDING, from_ns=start_ns))

@@ -35,6 +35,9 @@ PASSWORD = "correct horse battery staple"
 OTHER_NPI = "1245319599"
 
 
+_MADE: dict[str, bytes] = {}
+
+
 @dataclass(frozen=True)
 class Page:
     """A rendered note."""
@@ -121,10 +124,10 @@ class Rig:
 
     password = PASSWORD
 
-    def __init__(self, folder: Path, now_ns: int, turns: int | None) -> None:
+    def __init__(self, folder: Path, now_ns: int, turns: int | None, *, audio: bool) -> None:
         self.folder = folder
         self.now_ns = now_ns
-        self.bay: Bay = demo_stay.fill(folder, now_ns, turns)
+        self.bay: Bay = demo_stay.fill(folder, now_ns, turns, audio=audio)
         self.clinical = self.bay.clinical
         self.outbox = Outbox(self.bay.url, "rig", 5.0)
         self.users = PasswordFile(folder / "users.json")
@@ -135,6 +138,11 @@ class Rig:
         self._certify()
 
     def _add_users(self) -> None:
+        """The accounts; hashed once for all tests."""
+        path = self.folder / "users.json"
+        if "users" in _MADE:
+            files.write_new(path, _MADE["users"], 0o600)
+            return
         okafor = demo_stay.OKAFOR
         people = (
             Person(
@@ -147,6 +155,7 @@ class Rig:
         )  # fmt: skip
         for person in people:
             self.users.add(person, PASSWORD)
+        _MADE["users"] = path.read_bytes()
 
     def _certify(self) -> None:
         authority = Authority.create("Test CA")
@@ -189,10 +198,12 @@ class Rig:
         folder: Path,
         now_ns: int,
         turns: int | None = None,
+        *,
+        audio: bool = True,
         **changes: Any,  # noqa: ANN401 - fields of the configuration
     ) -> AsyncIterator["Rig"]:
         """In this event loop."""
-        rig = cls(folder, now_ns, turns)
+        rig = cls(folder, now_ns, turns, audio=audio)
         try:
             async with Web.running(rig.config(**changes), rig.parts) as served:
                 rig.web = served
@@ -224,6 +235,7 @@ class Rig:
                 failure.append(error)
             finally:
                 ready.set()
+                loop.run_until_complete(_sockets_closed(loop))
                 loop.close()
 
         thread = threading.Thread(target=run, name="web-rig")
@@ -247,6 +259,14 @@ class Rig:
         asyncio.run_coroutine_threadsafe(
             self.outbox.happened(key, event, **more), self.loop
         ).result(60)
+
+
+async def _sockets_closed(loop: Any) -> None:  # noqa: ANN401 - its selector is private
+    """Until the browser has taken leave of its connections: nothing but the loop's own is left."""
+    for _ in range(500):
+        if len(loop._selector.get_map()) <= 1:
+            return
+        await asyncio.sleep(0.01)
 
 
 def committed(key: str) -> bytes:
