@@ -3,9 +3,13 @@
 import asyncio
 import json
 import logging
+import os
+import queue
+import shutil
 import signal
 import subprocess
 import sys
+import threading
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from email import message_from_bytes
@@ -15,11 +19,13 @@ from typing import Any
 import pytest
 from aiohttp import web
 
-from bayscribe_relay.gateway.alerts import Alerts
+from bayscribe_relay.gateway.alerts import Alerts, alert_body
 from bayscribe_relay.gateway.config import AlertConfig, SiteConfig
+from bayscribe_relay.writeback.bundle import resource_id
 from bayscribe_relay.writeback.service import Writeback
 from bayscribe_relay.writeback.states import State
 from emr.process import EmrProcess
+from free_ports import free_port
 from writeback.rig import a_note, encoded, gateway_file, hospital, make_pki, outgoing, seeds, sign
 
 
@@ -109,28 +115,38 @@ def test_an_emr_that_throttles_for_ever_is_given_up_in_the_end(
 def test_a_document_that_somebody_changed_since_is_left_as_it_is(
     tmp_path: Path, emr: EmrProcess
 ) -> None:
+    """The answer is lost, somebody supersedes the note, and only then the gateway looks."""
+
     async def run() -> None:
-        site = f'fhir_base = "{emr.fhir}"\nack_timeout_s = 0.5'
+        site = f'fhir_base = "{emr.fhir}"\nack_timeout_s = 2.0'
+        emr.script({"fault": "answer-lost", "operation": "transaction"})
         async with hospital(tmp_path, site) as writeback:
-            letter = await sign(writeback)
-            stored = emr.get(f"DocumentReference/{_document(letter.answer)}")
+            letter = await writeback.submit(encoded(a_note()))
+            document = resource_id(letter.key, "DocumentReference")
+            await until(lambda: emr.census().of(letter.key).current == 1)
+            stored = await asyncio.to_thread(emr.get, f"DocumentReference/{document}")
             await _amend(emr, stored)
-            # As after a lost answer: the gateway is asked again, and looks before it writes.
-            await writeback.outbox.happened(letter.key, _event("forgotten"))
-            assert emr.get(f"DocumentReference/{stored['id']}")["status"] == "superseded"
+            final = await writeback.wait(letter.key, 120)
+            assert final.state is State.REJECTED
+            assert "superseded: somebody has changed it since" in final.reason
+            assert emr.get(f"DocumentReference/{document}")["status"] == "superseded"
+            assert emr.census().of(letter.key).document_references == 1
 
     asyncio.run(run())
 
 
-def _document(answer: bytes | None) -> str:
-    reference: str = json.loads(answer or b"{}")["resources"]["DocumentReference"]
-    return reference.partition("/")[2]
+@pytest.mark.parametrize("fault", ["altered", "stored-but-lost"])
+def test_what_was_acknowledged_but_is_not_in_the_chart_as_signed_is_written_again(
+    tmp_path: Path, emr: EmrProcess, fault: str
+) -> None:
+    async def run() -> None:
+        emr.script({"fault": fault, "operation": "transaction"})
+        async with hospital(tmp_path, f'fhir_base = "{emr.fhir}"') as writeback:
+            letter = await sign(writeback, timeout_s=120)
+            assert (letter.state, letter.attempts) == (State.VERIFIED, 2)
+            assert emr.census().of(letter.key).exactly_once(letter.note_sha256)
 
-
-def _event(name: str) -> Any:  # noqa: ANN401 - an Event
-    from bayscribe_relay.writeback.states import Event
-
-    return Event(name)
+    asyncio.run(run())
 
 
 async def _amend(emr: EmrProcess, stored: dict[str, Any]) -> None:
@@ -215,3 +231,44 @@ def test_mail_goes_to_both_contacts() -> None:
         assert "given up" in str(mail.get_payload())
 
     asyncio.run(run())
+
+
+def test_an_alert_goes_to_the_broker_with_both_contacts(tmp_path: Path) -> None:
+    from paho.mqtt.client import Client, MQTTMessage
+    from paho.mqtt.enums import CallbackAPIVersion
+
+    port, came, subscribed = free_port(), queue.Queue[bytes](), threading.Event()
+    (tmp_path / "mosquitto.conf").write_text(f"listener {port} 127.0.0.1\nallow_anonymous true\n")
+    program = shutil.which("mosquitto", path=f"{os.environ['PATH']}:/usr/sbin")
+    assert program is not None, "Debian: mosquitto"
+    broker = subprocess.Popen(
+        [program, "-c", str(tmp_path / "mosquitto.conf")], stderr=subprocess.DEVNULL
+    )
+    client = Client(CallbackAPIVersion.VERSION2)
+
+    def take(_client: Client, _data: object, message: MQTTMessage) -> None:
+        came.put(bytes(message.payload))
+
+    client.on_message = take
+
+    def connected(*_: object) -> None:
+        client.subscribe("bayscribe/v1/demo/writeback/alarm", qos=1)
+
+    client.on_connect = connected
+    client.on_subscribe = lambda *_: subscribed.set()
+    client.reconnect_delay_set(1, 1)
+    client.connect_async("127.0.0.1", port)
+    client.loop_start()
+    try:
+        assert subscribed.wait(60)
+        site = SiteConfig(operations_contact="ops@h.example", site_contact="it@h.example")
+        alerts = Alerts(AlertConfig(mqtt_host="127.0.0.1", mqtt_port=port))
+        body = alert_body("demo", site, "k", "dead-letter", "given up")
+        asyncio.run(asyncio.wait_for(alerts.deliver(site, body), 60))
+        assert json.loads(came.get(timeout=60)) == body
+        assert {"ops@h.example", "it@h.example"} <= set(body.values())
+    finally:
+        client.disconnect()
+        client.loop_stop()
+        broker.terminate()
+        broker.wait()
