@@ -136,12 +136,13 @@ def _compile(
         (headers / name).symlink_to((include / name).resolve())
     tag = declared.python.replace(".", "")
     target = site / f"alsaaudio.cpython-{tag}-{built_for.triplet}.so"
-    libraries = parts / "usr/lib" / built_for.triplet
+    # By its path: beside it lies a C library whose linker script names files of the unit.
+    alsa = parts / "usr/lib" / built_for.triplet / "libasound.so"
     sh(
         *(built_for.compiler, "-shared", "-fPIC", "-O2", "-Wl,-s", "-Wl,--build-id=none"),
         *("-fno-strict-overflow", "-DNDEBUG", f"-ffile-prefix-map={scratch}=."),
         *("-I", headers, "-I", include / f"python{declared.python}"),
-        *(source / "alsaaudio.c", "-o", target, f"-L{libraries}", "-lasound"),
+        *(source / "alsaaudio.c", "-o", target, alsa),
     )
     facts = site / f"{library.name}-{library.version}.dist-info"
     facts.mkdir()
