@@ -88,10 +88,17 @@ def test_a_calibrator_gives_the_sensitivity() -> None:
     assert abs(outcome.figures["sensitivity_dbfs_at_94db_spl"] + 29.0) < 0.1
 
 
+def test_a_calibrator_that_comes_late_is_waited_for() -> None:
+    late = np.concatenate([quiet(1.0), tone(6.0)])
+    outcome = verdict(LevelCalibration(profile(), 94.0), late)
+    assert abs(outcome.figures["sensitivity_dbfs_at_94db_spl"] + 26.0) < 0.1
+
+
 def test_a_level_that_cannot_be_is_refused() -> None:
     assert not verdict(LevelCalibration(profile(), 94.0), tone(5.3, 75.0)).passed
-    loud, soft = tone(2.6), tone(2.7, 86.0)
-    wavering = verdict(LevelCalibration(profile(), 94.0), np.concatenate([loud, soft]))
+    wavering = verdict(
+        LevelCalibration(profile(), 94.0), np.concatenate(8 * [tone(1.3), tone(1.4, 86.0)])
+    )
     assert not wavering.passed
     assert "wavers" in wavering.words
     uneven = tone(5.3)

@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from bayscribe import logs
 from bayscribe.errors import BadUse
 
 if TYPE_CHECKING:
@@ -58,6 +59,7 @@ def run(options: argparse.Namespace) -> int:
 
     path = options.config.absolute()
     bench = Bench.of(load_config(path), path)
+    logs.set_up("stderr", "error")
     if options.verify:
         return _verify(bench)
     config = bench.config

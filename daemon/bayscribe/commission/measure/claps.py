@@ -111,7 +111,7 @@ class ClapTest:
         inverted = [mic for mic, sign in enumerate(signs) if sign < 0]
         figures: dict[str, Any] = {
             "expected_azimuth_deg": self._azimuth,
-            "azimuth_deg": round(azimuth, 1),
+            "azimuth_deg": round(azimuth, 1) % 360,
             "delay_error_us": round(1e6 * error, 1),
             "delays_us": [round(1e6 * float(delay), 1) for delay in delays],
             "inverted": list(inverted),
@@ -122,7 +122,7 @@ class ClapTest:
         if off > MOST_BEARING_ERROR_DEG or error > MOST_DELAY_ERROR_S:
             problems.append(self._order_in_words(delays, azimuth))
         words = "; ".join(problems) or (
-            f"claps from {azimuth:.0f} degrees, delays within {1e6 * error:.0f} µs"
+            f"claps from {round(azimuth) % 360} degrees, delays within {1e6 * error:.0f} µs"
         )
         advice = "Check the profile and how the unit is turned; replace the array if it recurs."
         return Outcome(not problems, words, figures, advice if problems else "")

@@ -19,6 +19,9 @@ NOISE_S = 10.0
 STEADY_DB = 1.5
 """Standard deviation of the level over quarter seconds."""
 
+PATIENCE = 4
+"""Times CALIBRATE_S that the sound may take to become steady."""
+
 MOST_FROM_PROFILE_DB = 6.0
 MOST_SPREAD_DB = 6.0
 FLOOR_RANGE_DB_SPL = (14.0, 65.0)
@@ -30,7 +33,7 @@ class _Frames:
 
     def __init__(self, profile: ArrayProfile, seconds: float) -> None:
         self._profile = profile
-        self._need = int(np.ceil(seconds * profile.sample_rate / FRAME))
+        self.need = int(np.ceil(seconds * profile.sample_rate / FRAME))
         self._kept: list[Pcm] = []
         self._count = 0
         self.levels: list[Floats] = []
@@ -46,7 +49,7 @@ class _Frames:
             for start in range(0, whole, FRAME):
                 self._frame(pcm[start : start + FRAME])
             self._kept, self._count = [pcm[whole:]], len(pcm) - whole
-        return len(self.levels) >= self._need
+        return len(self.levels) >= self.need
 
     def _frame(self, pcm: Pcm) -> None:
         self.levels.append(dbfs(pcm))
@@ -57,7 +60,7 @@ class _Frames:
     def live(self, note: str) -> Live:
         latest = self.levels[-1] + self._profile.db_spl(0.0) if self.levels else np.zeros(0)
         shown = tuple(round(float(level), 1) for level in latest)
-        return Live(min(1.0, len(self.levels) / self._need), note, shown)
+        return Live(min(1.0, len(self.levels) / self.need), note, shown)
 
 
 class LevelCalibration:
@@ -74,17 +77,27 @@ class LevelCalibration:
         self._frames = _Frames(profile, CALIBRATE_S)
 
     def push(self, block: Block) -> Outcome | None:
-        """Take the next block."""
-        return self._outcome() if self._frames.push(block) else None
+        """Take the next block; a sound that has not settled is waited for."""
+        if not self._frames.push(block):
+            return None
+        steady = self._unsteadiness(self._window()) <= STEADY_DB
+        patient = len(self._frames.levels) < PATIENCE * self._frames.need
+        return self._outcome() if steady or not patient else None
+
+    def _window(self) -> Floats:
+        return np.array(self._frames.levels[-self._frames.need :])
+
+    def _unsteadiness(self, levels: Floats) -> float:
+        return float(np.median(levels.std(axis=0)))
 
     def live(self) -> Live:
         """How far it is."""
         return self._frames.live(f"keep {self._reference:g} dB steady")
 
     def _outcome(self) -> Outcome:
-        levels = np.array(self._frames.levels)
+        levels = self._window()
         mean = 10 * np.log10((10 ** (levels / 10)).mean(axis=0))
-        unsteady = float(np.median(levels.std(axis=0)))
+        unsteady = self._unsteadiness(levels)
         sensitivity = float(np.median(mean)) - self._reference + 94.0
         stated = self._profile.sensitivity_dbfs_at_94db_spl
         spread = float(np.ptp(mean))
