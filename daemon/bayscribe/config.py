@@ -11,6 +11,7 @@ from msgspec import Meta, Struct
 
 from bayscribe.errors import ConfigError
 from bayscribe.health.config import HealthConfig
+from bayscribe.prompts.config import BayPromptsConfig
 from bayscribe.settings import load
 from bayscribe.telemetry.config import TelemetryConfig
 from bayscribe.uplink.config import UplinkConfig
@@ -97,6 +98,7 @@ class Config(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     vault: VaultConfig = VaultConfig()
     health: HealthConfig = HealthConfig()
     telemetry: TelemetryConfig | None = None
+    prompts: BayPromptsConfig = BayPromptsConfig()
     voices: tuple[VoiceConfig, ...] = ()
     primary: str | None = None
 

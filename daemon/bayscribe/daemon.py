@@ -24,11 +24,14 @@ from bayscribe.audio.capture import CaptureSource
 from bayscribe.audio.channel_check import ChannelCheck
 from bayscribe.audio.profiles import load_profile
 from bayscribe.config import Config, beside
+from bayscribe.diarize.interpreter import load_network
+from bayscribe.diarize.speech import VoiceActivity
 from bayscribe.errors import AudioFormatError, BayscribeError, CaptureError, ConfigError
 from bayscribe.health.facts import Facts
 from bayscribe.health.snapshot import ChannelFault
 from bayscribe.health.unit import profile_path, unit_health, uplink_of
 from bayscribe.pipeline import Counters, Output, Pipeline
+from bayscribe.prompts.bay import BayPrompts
 from bayscribe.recorder import Recorder
 from bayscribe.segments.sealer import ChainWriter, Origin
 from bayscribe.stream import Block, Fault, FaultCode, Gap
@@ -47,7 +50,7 @@ from bayscribe.vault.inspect import leave_certificate
 from bayscribe.vault.vault import Vault
 from bayscribe.wire.chain import models_digest
 from bayscribe.wire.identity import device_name
-from bayscribe.wire.messages import Command, Prompt, PromptWithdrawn
+from bayscribe.wire.messages import Command, Prompt, PromptOutcome, PromptWithdrawn
 from bayscribe.wire.seal import SealingKey
 
 SHED_AFTER_S = 2.0
@@ -92,6 +95,12 @@ class Daemon:
         leave_certificate(buffer, certificate.public_bytes(serialization.Encoding.PEM))
         self._boot = secrets.token_hex(16)
         self._uplink = self._make_uplink(file)
+        self._prompts = BayPrompts(
+            config.prompts,
+            Path(config.unit.state_directory) / "prompts",
+            self._uplink.send_outcome,
+            VoiceActivity(load_network("speech")),
+        )
         self._recorder = Recorder(self._make_writer(key, file), self._vault, self._uplink.wake)
         self._health = unit_health(config, file, self._device, self._profile)
         self._telemetry = self._make_telemetry(file)
@@ -123,6 +132,9 @@ class Daemon:
                 for item in self._source.read(READ_TIMEOUT_S):
                     self._take(item)
                 self._obey()
+                self._prompts.step(
+                    recording=self._pipeline is not None, muted=self._source.is_muted
+                )
                 self._housekeep()
             self._stop()
         finally:
@@ -142,6 +154,7 @@ class Daemon:
             log.warning("%s; waiting for it", error, extra={"code": error.code})
         self._recorder.recover(self._clock.now())
         self._uplink.start()
+        self._prompts.start()
         if self._config.encounter.mode == "always":
             self._open("always")
         self._source.start()
@@ -155,6 +168,7 @@ class Daemon:
     def _stop(self) -> None:
         """Close the open segment and the encounter, and give the relay a moment."""
         notify("STOPPING=1")
+        self._prompts.stop()
         self._source.stop()
         for item in self._source.read(0.0):
             self._take(item)
@@ -181,10 +195,14 @@ class Daemon:
             if self._pipeline is None:
                 self._idle_check.push(item)
             else:
-                self._give(self._pipeline.push(item, shed=self._must_shed()))
+                shed, ducked = self._must_shed(), self._prompts.ducks(item)
+                output = self._pipeline.push(item, shed=shed, ducked=ducked)
+                self._prompts.hear(item, output, analysed=not (shed or ducked))
+                self._give(output)
         elif isinstance(item, Gap):
             self._counters.gaps += 1
             self._counters.gap_frames += item.samples
+            self._prompts.gap(item)
             if self._pipeline is not None:
                 self._pipeline.gap(item)
         elif self._pipeline is not None:
@@ -374,7 +392,11 @@ class Daemon:
     def _make_uplink(self, file: Path) -> Uplink:
         config = uplink_of(self._config, file)
         identity = Identity(self._device, self._boot, __version__, self._assembly.models)
-        callbacks = Callbacks(on_message=self._on_message, on_alarm=self._on_alarm)
+        callbacks = Callbacks(
+            on_message=self._on_message,
+            on_alarm=self._on_alarm,
+            on_reported=self._on_reported,
+        )
         return Uplink(config, identity, self._vault, callbacks)
 
     def _make_writer(self, key: ec.EllipticCurvePrivateKey, file: Path) -> ChainWriter:
@@ -396,6 +418,12 @@ class Daemon:
         """In the uplink's thread."""
         if isinstance(message, Command):
             self._commands.put(message)
+        else:
+            self._prompts.post(message)
+
+    def _on_reported(self, outcome: PromptOutcome) -> None:
+        """In the uplink's thread."""
+        self._prompts.told(outcome)
 
     def _on_alarm(self, alarm: Alarm | None) -> None:
         """In the uplink's thread."""

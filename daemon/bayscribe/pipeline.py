@@ -57,12 +57,14 @@ class Output:
         tracks: new track frames.
         turns: new speaker turns and revisions.
         segments: segments that were closed.
+        speech: new frames of voice activity.
     """
 
     beam: list[Pcm] = field(default_factory=list)
     tracks: list[TrackFrame] = field(default_factory=list)
     turns: list[Turn] = field(default_factory=list)
     segments: list[CutSegment] = field(default_factory=list)
+    speech: list[SpeechFrame] = field(default_factory=list)
 
 
 @dataclass(slots=True)
@@ -74,6 +76,7 @@ class Counters:
     gaps: int = 0
     gap_frames: int = 0
     shed_quanta: int = 0
+    ducked_quanta: int = 0
     jumps: int = 0
 
 
@@ -122,14 +125,19 @@ class Pipeline:
         self._active = np.ones(mics, np.bool_)
         self._speech_seen: tuple[SpeechFrame, ...] = ()
         self._shed = False
+        self._ducked = False
+        self._duck_left = 0
 
     @property
     def faults(self) -> tuple[tuple[FaultCode, int | None], ...]:
         """Faults of microphones that are raised now."""
         return self._stages.check.faults
 
-    def push(self, block: Block, *, shed: bool = False) -> Output:
+    def push(self, block: Block, *, shed: bool = False, ducked: bool = False) -> Output:
         """Take the next block; ``shed`` skips analysis for the quanta that it completes.
+
+        ``ducked`` says that the unit itself was sounding in this block: every quantum with
+        any of it, and the beam that is made of it later, is recorded and not analysed.
 
         A block that begins behind the last one's end stands behind a gap: a short one is
         filled with zeros, a long one ends the segment and jumps.
@@ -141,6 +149,9 @@ class Pipeline:
         self._shed = shed
         if self._next is None:
             self._start(block.first)
+        if ducked:
+            # The beam comes out LOOKAHEAD and half its filter behind; a quantum covers that.
+            self._duck_left = int(block.end) + LOOKAHEAD + QUANTUM
         missing = block.first - self._expected
         if missing < 0:
             raise ValueError(f"block at {block.first} overlaps what came before")
@@ -198,10 +209,14 @@ class Pipeline:
 
     def _advance(self, first: SampleIndex, quantum: Pcm, output: Output) -> None:
         self.counters.quanta += 1
-        with self._timer("check"):
-            self._check(Block(first, quantum))
+        self._duck(first)
+        if not self._ducked:
+            with self._timer("check"):
+                self._check(Block(first, quantum))
         frames: list[TrackFrame] = []
-        if self._shed:
+        if self._ducked:
+            self.counters.ducked_quanta += 1
+        elif self._shed:
             self.counters.shed_quanta += 1
         else:
             with self._timer("localize"):
@@ -209,6 +224,14 @@ class Pipeline:
         self._window.push(quantum)
         self._steer(frames)
         self._beamform(self._window.until(SampleIndex(first + QUANTUM - LOOKAHEAD)), frames, output)
+
+    def _duck(self, first: SampleIndex) -> None:
+        """Whether the quantum from ``first`` on is ducked; both edges go into the segment."""
+        ducked = first < self._duck_left
+        if ducked != self._ducked:
+            self._ducked = ducked
+            mark = Fault(first, FaultCode.PROMPT, None, cleared=not ducked)
+            self._stages.cutter.note_fault(mark)
 
     def _check(self, block: Block) -> None:
         """Look for faults of channels, and leave microphones out that have one."""
@@ -242,7 +265,7 @@ class Pipeline:
         output.tracks += frames
         output.beam.append(pcm)
         mics = self._window.between(first, len(pcm))
-        if not self._shed:
+        if not self._shed and not self._ducked:
             with self._timer("speech"):
                 analysis = self._stages.speech.push(first, pcm, mics, frames)
             self._analysed(analysis, output)
@@ -254,6 +277,7 @@ class Pipeline:
         assert self._next is not None  # noqa: S101 - set before any use
         turns = tuple(replace(turn, emitted_at=self._next) for turn in analysis.turns)
         self._speech_seen += analysis.speech
+        output.speech += analysis.speech
         output.turns += turns
         self._stages.cutter.note_analysis(Analysis(analysis.speech, turns))
 
@@ -263,7 +287,7 @@ class Pipeline:
         rest, self._pending = self._pending, self._pending[:0]
         self._window.push(rest)
         frames = []
-        if not self._shed:
+        if not self._shed and not self._ducked:
             if len(rest):
                 frames += self._stages.localizer.push(self._next, rest)
             frames += self._stages.localizer.flush()

@@ -36,11 +36,13 @@ class Block:
         first: index of the first frame.
         pcm: int16 (frames, mics), profile order, full scale 32768.
         monotonic_ns: CLOCK_MONOTONIC at which the first frame was captured, or 0 offline.
+        playback: whether the array's own playback reference carried sound meanwhile.
     """
 
     first: SampleIndex
     pcm: Pcm
     monotonic_ns: int = 0
+    playback: bool = False
 
     @property
     def end(self) -> SampleIndex:
@@ -73,6 +75,9 @@ class FaultCode(StrEnum):
     CLIPPED = "clipped"
     DC = "dc"
     CLOCK_DRIFT = "clock-drift"
+    PROMPT = "prompt"
+    """No fault of a microphone: from here on, until it is cleared, the unit itself was
+    sounding a prompt, so nobody's speech was looked for."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,10 +118,17 @@ class Track:
 
 @dataclass(frozen=True, slots=True)
 class TrackFrame:
-    """All tracked talkers over the 100 ms that end at sample ``at``."""
+    """All tracked talkers over the 100 ms that end at sample ``at``.
+
+    Attributes:
+        speech: log-odds that anybody near speaks, by what the microphones say together.
+        overlap: log-odds that two do.
+    """
 
     at: SampleIndex
     tracks: tuple[Track, ...]
+    speech: float = 0.0
+    overlap: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)

@@ -43,6 +43,9 @@ _STALL_NS = 200_000_000
 _LOSS_PERIODS = 4
 _FIRST_RETRY_S, _LONGEST_RETRY_S = 0.1, 1.0
 
+_PLAYBACK_FROM = 33
+"""Sample value, -60 dBFS: from it on a playback reference carries sound, not its noise."""
+
 
 @dataclass(slots=True)
 class CaptureCounters:
@@ -97,6 +100,7 @@ class CaptureSource:
         self.device = device
         self._period, self._periods = period_frames, periods
         self._channels = profile.channels
+        self._reference = list(profile.playback_loopback)
         self._limit = round(longest_backlog_s * profile.sample_rate)
         self._items: queue.SimpleQueue[Item] = queue.SimpleQueue()
         self._produced = self._consumed = 0
@@ -300,11 +304,18 @@ class CaptureSource:
             self._next,
             np.ascontiguousarray(pcm[:, self._channels]),
             self._clock.time_of(self._next),
+            self._sounds(pcm),
         )
         self._next = block.end
         self._produced += len(pcm)
         self._counters.frames += len(pcm)
         self._items.put(block)
+
+    def _sounds(self, pcm: Pcm) -> bool:
+        """Whether the array's playback reference, where it has one, carries sound."""
+        return bool(self._reference) and bool(
+            np.abs(pcm[:, self._reference].astype(np.int32)).max(initial=0) >= _PLAYBACK_FROM
+        )
 
     def _discard_muted(self, frames: int) -> None:
         first = self._muted_from is None

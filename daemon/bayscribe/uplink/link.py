@@ -58,11 +58,13 @@ class Callbacks:
         on_message: a prompt, its withdrawal or a command.
         on_alarm: an alarm of the stream, or None when all are over.
         on_online: whether the stream is up.
+        on_reported: a prompt's outcome was sent.
     """
 
     on_message: Callable[[Prompt | PromptWithdrawn | Command], None] = _ignore
     on_alarm: Callable[[Alarm | None], None] = _ignore
     on_online: Callable[[bool], None] = _ignore
+    on_reported: Callable[[PromptOutcome], None] = _ignore
 
 
 @dataclass(frozen=True, slots=True)
@@ -289,7 +291,7 @@ class Uplink:
     async def _send_reports(self, websocket: ClientConnection) -> None:
         while self._outcomes:
             await websocket.send(encode(self._outcomes[0]))
-            self._outcomes.popleft()
+            self._callbacks.on_reported(self._outcomes.popleft())
         health, self._health = self._health, None
         if health is not None:
             await websocket.send(encode(health))
