@@ -23,6 +23,7 @@ RUNS: dict[str, tuple[str, Callable[[], int]]] = {
     "image": ("the image in QEMU: power-on to an acknowledged segment", _module("hil.image")),
     "arm64": ("the image for 64-bit ARM in QEMU, to its enrolment", _module("hil.image.arm64")),
     "update": ("updates and a rollback in QEMU", _module("hil.image.update")),
+    "grub": ("the boot loader's choices and attempts, in QEMU", _module("hil.image.grub")),
     "update-uml": (
         "updates and a rollback of the whole system in User-Mode Linux",
         _module("hil.image.update_uml"),
