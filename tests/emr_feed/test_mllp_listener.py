@@ -14,6 +14,7 @@ import pytest
 from bayscribe.errors import StorageError
 from bayscribe_relay.clinical.store import ClinicalStore
 from bayscribe_relay.emr_feed.config import FeedTls, MllpConfig
+from bayscribe_relay.emr_feed.envelope import envelope
 from bayscribe_relay.emr_feed.inbox import Inbox, Receipt
 from bayscribe_relay.emr_feed.listener import MllpListener
 from bayscribe_relay.hl7.framing import END, START
@@ -227,6 +228,25 @@ def test_a_disk_that_fails_gets_no_acknowledgement(
             async with Sender.connected(listener.port) as sender:
                 assert verdict(await sender.exchange(adt("A01", "C1", PID))) == ("AA", "C1")
             assert listener.counters.not_durable == 1
+
+    asyncio.run(story())
+
+
+def test_a_listener_that_ends_in_mid_commit_loses_nothing_of_it(tmp_path: Path) -> None:
+    async def story() -> None:
+        store = ClinicalStore(f"sqlite:///{tmp_path}/relay.db")
+        inbox = Inbox(store)
+        with inbox.turn:
+            listener = MllpListener(MllpConfig(port=0), inbox)
+            async with listener.running(), Sender.connected(listener.port) as sender:
+                await sender.put(adt("A01", "C1", PID))
+                while inbox.submitted == 0:  # noqa: ASYNC110 - counted by a thread
+                    await asyncio.sleep(0.01)
+        receipt = envelope(adt("A01", "C2", PID).encode(), ("P",)).receipt(1)
+        assert await asyncio.wrap_future(inbox.submit([receipt])) == [True]
+        assert inbox.counts() == {"received": 2}
+        await asyncio.to_thread(inbox.close)
+        store.close()
 
     asyncio.run(story())
 

@@ -84,6 +84,7 @@ class Inbox:
     Attributes:
         turn: held by whoever of this process writes for the feed: SQLite lets one writer in
             and has others poll, which costs them more than waiting here.
+        submitted: submissions since start.
         arrived: called from that thread after each commit with something new.
     """
 
@@ -91,6 +92,7 @@ class Inbox:
         self._engine = store.engine
         self.turn = threading.Lock()
         self.arrived: Callable[[], None] = lambda: None
+        self.submitted = 0
         self._last_ns = 0
         try:
             make_tables(self._engine, tables.metadata)
@@ -113,6 +115,9 @@ class Inbox:
             :class:`~bayscribe.errors.StorageError` when the database does.
         """
         future: Future[list[bool]] = Future()
+        # Whoever waits may go away; what was submitted is kept all the same.
+        future.set_running_or_notify_cancel()
+        self.submitted += 1
         self._queue.put(_Waiting(receipts, future))
         return future
 
