@@ -1,6 +1,7 @@
 import itertools
 import json
 import shutil
+import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
@@ -8,6 +9,7 @@ import pytest
 from cryptography.hazmat.primitives import serialization
 
 from bayscribe import resources
+from bayscribe.health import report
 from bayscribe.update.bootstate import BootState
 from bayscribe.update.confirm import Outcome, confirm
 from bayscribe.update.jobchecks import Check, JobChecks
@@ -96,6 +98,33 @@ def told(unit: Machine, **values: object) -> None:
     state = {"state": "idle", "plugged": True, "faults": "", "problem": "", "frames": 0}
     state |= {"records": 7, "link": "down"} | values
     (unit.runtime / "state.json").write_text(json.dumps(state))
+    healthy(unit)
+
+
+def healthy(unit: Machine, *problems: report.ProblemEntry, age_s: float = 0.0) -> None:
+    """What the daemon's health report says."""
+    known = [("microphone_dead", True), ("relay", False)]
+    checks = [report.CheckEntry(name=n, looks_at="", own=o, severity="ok") for n, o in known]
+    own = {name for name, is_own in known if is_own}
+    written = report.ReportEntry(
+        source="daemon",
+        device="bay-1",
+        severity="alarm" if problems else "ok",
+        may_go_live=not problems,
+        own_work_ok=not any(problem.check in own for problem in problems),
+        problems=problems,
+        checks=tuple(checks),
+        figures={},
+        pid=1,
+        boottime_s=time.clock_gettime(time.CLOCK_BOOTTIME) - age_s,
+    )
+    report.write(unit.runtime, written)
+
+
+def problem(check: str) -> report.ProblemEntry:
+    return report.ProblemEntry(
+        check=check, code=f"{check}-code", severity="alarm", words="", meaning="", what_to_do=""
+    )
 
 
 def by_name(checks: JobChecks) -> dict[str, bool]:
@@ -108,7 +137,7 @@ def test_an_idle_unit_passes_by_its_frames_its_networks_and_a_rehearsal(
     told(unit, frames=1_000)
     assert not by_name(checks)["microphones"]
     told(unit, frames=2_000)
-    assert by_name(checks) == {"microphones": True, "models": True, "sealing": True}
+    assert by_name(checks) == dict.fromkeys(("microphones", "models", "sealing", "health"), True)
     assert not (unit.state / "rehearsal").exists()
 
 
@@ -135,8 +164,22 @@ def test_microphones_that_do_not_deliver_fail(
     assert not by_name(checks)["microphones"]
 
 
+def test_the_units_own_health_counts_and_the_sites_does_not(
+    checks: JobChecks, unit: Machine
+) -> None:
+    told(unit)
+    healthy(unit, problem("relay"))
+    assert by_name(checks)["health"]
+    healthy(unit, problem("microphone_dead"), problem("relay"))
+    (found,) = [check for check in checks.run() if check.name == "health"]
+    assert (found.passed, found.found) == (False, "microphone_dead-code")
+    healthy(unit, age_s=60.0)
+    assert not by_name(checks)["health"]
+
+
 def test_a_daemon_that_does_not_run_fails(checks: JobChecks) -> None:
     assert not by_name(checks)["microphones"]
+    assert not by_name(checks)["health"]
 
 
 def test_an_altered_network_fails(

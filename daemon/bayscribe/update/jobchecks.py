@@ -1,7 +1,8 @@
 """What a new system must do before it is believed: this unit's own job, and nothing else.
 
-Microphones deliver, the networks are the ones that the release was made with, and a segment
-is sealed. No check looks at the network: a unit whose relay is away keeps its update.
+Microphones deliver, the networks are the ones that the release was made with, a segment is
+sealed, and the unit's own health report agrees. No check looks at the network: a unit whose
+relay is away keeps its update.
 """
 
 import hashlib
@@ -15,6 +16,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import numpy as np
 from cryptography import x509
 from cryptography.hazmat.primitives import serialization
@@ -23,6 +25,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from bayscribe import __version__, resources, settings
 from bayscribe.diarize.interpreter import Manifest
 from bayscribe.errors import BayscribeError
+from bayscribe.health import report
 from bayscribe.segments.sealer import ChainWriter, Moment, Origin
 from bayscribe.stream import CutSegment
 from bayscribe.units import SampleIndex
@@ -42,7 +45,7 @@ class Check:
     """One check's outcome.
 
     Attributes:
-        name: ``microphones``, ``models`` or ``sealing``.
+        name: ``microphones``, ``models``, ``sealing`` or ``health``.
         passed: whether it did.
         found: what was found, for people.
     """
@@ -69,7 +72,7 @@ class JobChecks:
     def run(self) -> list[Check]:
         """Ask all of them once."""
         state = self._state()
-        return [self._microphones(state), self._models(), self._sealing(state)]
+        return [self._microphones(state), self._models(), self._sealing(state), self._health()]
 
     def _state(self) -> Mapping[str, Any]:
         try:
@@ -120,6 +123,20 @@ class JobChecks:
             return Check("sealing", True, self._rehearse())
         except (BayscribeError, OSError, ValueError, TypeError) as error:
             return Check("sealing", False, str(error) or type(error).__name__)
+
+    def _health(self) -> Check:
+        """The unit's own health report finds nothing that keeps it from its own work."""
+        try:
+            found = report.read(self.machine.runtime)
+        except (OSError, msgspec.MsgspecError) as error:
+            return Check("health", False, str(error))
+        if found is None or report.age_s(found) > report.STALE_S:
+            return Check("health", False, "no report yet")
+        if not found.own_work_ok:
+            own = {check.name for check in found.checks if check.own}
+            said = [problem.code for problem in found.problems if problem.check in own]
+            return Check("health", False, " ".join(said))
+        return Check("health", True, found.severity)
 
     def _rehearse(self) -> str:
         """Cut, sign, seal, write and verify one segment of a tone, in a buffer of its own."""
