@@ -32,7 +32,6 @@ from bayscribe_relay.fleet import broker
 from bayscribe_relay.pki import files
 from bayscribe_relay.pki.authority import Authority, Issued
 
-
 ACTIVITIES = ("recording", "idle", "muted")
 PROBLEM = ProblemLine(code="microphone-dead", check="microphones", severity="alarm", words="one")
 TARGET_S = 2.0
@@ -83,7 +82,7 @@ class SimulatedUnit:
         if answer[0] != 0x20 or answer[3] != 0:
             raise ConnectionError(f"{self.name} was refused: {answer.hex()}")
         self._reading = asyncio.create_task(_discard(reader))
-        self.truth.online = True
+        self.truth.online, self.truth.since = True, time.monotonic()
         self.say_status()
         self.say_health()
 
@@ -156,7 +155,6 @@ class SimulatedUnit:
             tick += 1
             if self._writer is None:
                 if self._random.random() < 0.2:
-                    self.truth.since = time.monotonic()
                     await self.connect()
                 continue
             self.say_levels()

@@ -28,6 +28,7 @@ from bayscribe.diarize.interpreter import load_network
 from bayscribe.diarize.speech import VoiceActivity
 from bayscribe.errors import AudioFormatError, BayscribeError, CaptureError, ConfigError
 from bayscribe.health.facts import Facts
+from bayscribe.health.relay_report import RelayReport
 from bayscribe.health.snapshot import ChannelFault
 from bayscribe.health.unit import profile_path, unit_health, uplink_of
 from bayscribe.pipeline import Counters, Output, Pipeline
@@ -383,6 +384,7 @@ class Daemon:
             renewed=self._uplink.renew,
             runtime=Path(self._config.unit.runtime_directory),
         )
+        self._health.tell(RelayReport(self._uplink.send_health, self._config.health.report_s))
         telemetry = make_telemetry(self._config, file, self._device, facts, hooks)
         if telemetry is not None:
             self._health.tell(telemetry.report)

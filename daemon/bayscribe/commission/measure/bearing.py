@@ -1,6 +1,7 @@
 """Where something is: the bearing of a person who talks from there, by the unit's localizer."""
 
 import numpy as np
+from numpy.typing import NDArray
 
 from bayscribe.audio.profiles import ArrayProfile
 from bayscribe.commission.outcome import Live, Outcome
@@ -13,14 +14,15 @@ LISTEN_S = 8.0
 LEAST_FRAMES = 12
 """Frames of 100 ms in which somebody was heard."""
 
-LEAST_CONCENTRATION = 0.85
-"""Length of the mean of unit vectors: 1 is one direction, 0.85 about 30 degrees about it."""
-
+WITHIN_DEG = 25.0
+LEAST_SHARE = 0.6
+"""Of what was heard, weighted by salience, that must lie within WITHIN_DEG of the bearing."""
 
 LEAST_MODULATION_DB = 8.0
 """Between the quiet and the loud tenth of 32 ms frames: speech has 20, a fan 3."""
 
 _FRAME = 512
+Floats = NDArray[np.float64]
 
 
 class Bearing:
@@ -80,10 +82,9 @@ class Bearing:
             )
         azimuth = np.radians([bearing for bearing, _ in self._seen])
         weight = np.array([salience for _, salience in self._seen])
-        mean = complex((weight * np.exp(1j * azimuth)).sum() / max(weight.sum(), 1e-9))
-        bearing = float(np.degrees(np.angle(mean)) % 360)
+        bearing, share = _bearing(azimuth, weight)
         turns = np.histogram(np.degrees(azimuth) % 360, bins=36, range=(0, 360), weights=weight)[0]
-        passed = abs(mean) >= LEAST_CONCENTRATION
+        passed = share >= LEAST_SHARE
         words = f"the {self._place} is at {bearing:.0f} degrees"
         if not passed:
             words = f"the {self._place} was heard from all around"
@@ -92,9 +93,20 @@ class Bearing:
             words,
             {
                 "azimuth_deg": round(bearing, 1),
-                "concentration": round(abs(mean), 3),
+                "share": round(share, 3),
                 "frames": len(self._seen),
                 "histogram_10deg": [round(float(value), 2) for value in turns],
             },
             "" if passed else "Let one person talk from there, and nobody else.",
         )
+
+
+def _bearing(azimuth: Floats, weight: Floats) -> tuple[float, float]:
+    """The bearing around which most is heard, in degrees, and the share that is."""
+    apart = np.abs(np.angle(np.exp(1j * (azimuth[:, None] - azimuth[None]))))
+    near = apart <= np.radians(WITHIN_DEG)
+    heard = near @ weight
+    inside = near[int(heard.argmax())]
+    mean = (weight[inside] * np.exp(1j * azimuth[inside])).sum()
+    share = float(heard.max() / max(float(weight.sum()), 1e-9))
+    return float(np.degrees(np.angle(mean)) % 360), share
