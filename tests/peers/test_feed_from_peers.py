@@ -164,7 +164,7 @@ def test_a_backport_subscription_is_shaken_hands_with_and_followed(
     urls = [
         value
         for entry in topics
-        if "encounter" in entry["resource"]["id"]
+        if entry["resource"]["id"] == "topic-encounter-start"
         for extension in entry["resource"]["extension"]
         if extension["url"].endswith("url")
         for value in (extension.get("valueUri") or extension.get("valueCanonical"),)
@@ -177,7 +177,12 @@ def test_a_backport_subscription_is_shaken_hands_with_and_followed(
             content = {"url": f"{BACKPORT}/backport-payload-content", "valueCode": "id-only"}
             wanted = subscription(feed, urls[0], _payload={"extension": [content]})
             wanted["meta"] = {"profile": [f"{BACKPORT}/backport-subscription"]}
-            await asyncio.to_thread(notifying.post, "Subscription", wanted)
+            made = await asyncio.to_thread(notifying.post, "Subscription", wanted)
+
+            def active() -> bool:
+                return bool(notifying.get(f"Subscription/{made['id']}")["status"] == "active")
+
+            await until(lambda: feed.health().get("messages_done", 0) >= 1 and active(), feed)
             await asyncio.to_thread(a_visit, notifying, "back")
             await until(lambda: store.stay_of_visit("demo", "back-visit") is not None, feed)
             assert feed.health()["messages_done"] >= 1
