@@ -112,6 +112,7 @@ def feed_process(folder: Path, port: int) -> Iterator[tuple[subprocess.Popen[str
     finally:
         process.kill()
         process.wait()
+        process.stdout.close()
 
 
 async def serve(folder: Path, port: int) -> None:
