@@ -2,9 +2,11 @@
 
 import asyncio
 import contextlib
+import gc
 import hashlib
 import json
 import threading
+from asyncio import selector_events
 from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -174,7 +176,7 @@ class Rig:
             desk=Desk(self.clinical, "demo"),
             outbox=self.outbox,
             signing=PlainSigning(self.clinical, self.outbox),
-            custody=_package,
+            custody=_Custody(),
             fleet=_fleet(),
         )
 
@@ -261,10 +263,14 @@ class Rig:
         ).result(60)
 
 
-async def _sockets_closed(loop: Any) -> None:  # noqa: ANN401 - its selector is private
-    """Until the browser has taken leave of its connections: nothing but the loop's own is left."""
+async def _sockets_closed(loop: asyncio.AbstractEventLoop) -> None:
+    """Let go of connections that a browser keeps for later and that nobody reads any more."""
+    kind: Any = vars(selector_events)["_SelectorTransport"]
+    left = [x for x in gc.get_objects() if type(x).__mro__.count(kind) and x._loop is loop]
+    for transport in left:
+        transport.abort()
     for _ in range(500):
-        if len(loop._selector.get_map()) <= 1:
+        if all(transport._sock is None for transport in left):
             return
         await asyncio.sleep(0.01)
 
@@ -280,8 +286,11 @@ def committed(key: str) -> bytes:
     ).encode()  # fmt: skip
 
 
-def _package(stay: str, out: Path) -> None:
-    out.write_bytes(b"package of " + stay.encode())
+class _Custody:
+    """Packages that name their stay."""
+
+    def package(self, encounter: str) -> tuple[str, bytes]:
+        return encounter, b"package of " + encounter.encode()
 
 
 def _fleet() -> web.Application:

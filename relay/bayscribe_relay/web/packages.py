@@ -1,8 +1,6 @@
 """The reviewer's page: a stay's chain-of-custody package."""
 
 import asyncio
-import tempfile
-from pathlib import Path
 from typing import Final
 
 from aiohttp import web
@@ -15,14 +13,11 @@ from bayscribe_relay.web.stay import stay_of
 async def package(request: web.Request) -> web.StreamResponse:
     """``POST /stays/STAY/custody``: make the package and hand it over."""
     site, stay = site_of(request), stay_of(request)
-    make = site.parts.custody
-    if make is None:
+    custody = site.parts.custody
+    if custody is None:
         raise web.HTTPNotFound(text="This relay makes no packages.")
-    with tempfile.TemporaryDirectory(prefix="bayscribe-custody-") as folder:
-        out = Path(folder) / "package"
-        await asyncio.to_thread(make, stay.id, out)
-        await site.audit(session_of(request).person.actor, "custody-exported", stay.id)
-        body = await asyncio.to_thread(out.read_bytes)
+    _, body = await asyncio.to_thread(custody.package, stay.id)
+    await site.audit(session_of(request).person.actor, "custody-exported", stay.id)
     return web.Response(
         body=body,
         content_type="application/octet-stream",

@@ -1,8 +1,7 @@
 """What the pages need of the rest of the relay, handed in by ``serve``."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Protocol
 
 from aiohttp import web
@@ -59,6 +58,18 @@ class Signing(Protocol):
         ...
 
 
+class Packaging(Protocol):
+    """Chain of custody."""
+
+    def package(self, encounter: str) -> tuple[str, bytes]:
+        """The package of one stay, and the stay's id.
+
+        Raises:
+            BadUse: there is no such encounter.
+        """
+        ...
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Parts:
     """The rest of the relay.
@@ -70,7 +81,7 @@ class Parts:
         desk: taps, hand-overs and corrections.
         outbox: signed notes on their way; None on a relay that writes nothing back.
         signing: None likewise.
-        custody: writes a stay's chain-of-custody package to a file.
+        custody: makes chain-of-custody packages.
         fleet: the fleet's page, to be mounted.
     """
 
@@ -80,5 +91,5 @@ class Parts:
     desk: Desk
     outbox: Outbox | None = None
     signing: Signing | None = None
-    custody: Callable[[str, Path], None] | None = None
+    custody: Packaging | None = None
     fleet: web.Application | None = None
