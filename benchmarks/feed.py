@@ -26,6 +26,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
+import psutil
+
 from bayscribe_relay.clinical.store import ClinicalStore
 from bayscribe_relay.emr_feed.config import FeedConfig, MllpConfig
 from bayscribe_relay.emr_feed.feed import Feed
@@ -159,18 +161,23 @@ def settle(folder: Path) -> float:
 
 def rate(folder: Path, connections: int, seconds: float) -> None:
     """The undisturbed rate."""
-    with feed_process(folder, 0) as (_, port):
+    with feed_process(folder, 0) as (process, port):
         asyncio.run(register(port))
+        usage = psutil.Process(process.pid)
+        before = sum(usage.cpu_times()[:2])
         made = asyncio.run(senders("R", port, connections, seconds))
         behind = uninterpreted(folder)
         took = settle(folder)
+        spent = sum(usage.cpu_times()[:2]) - before
     waits = sorted(wait for sender in made for wait in sender.waits)
     quantiles = statistics.quantiles(waits, n=100)
     print(
         f"{len(waits) / seconds:.0f} messages/s acknowledged durably on {connections} connections "
         f"(median {quantiles[49] * 1e3:.0f} ms, p99 {quantiles[98] * 1e3:.0f} ms); "
         f"interpretation {behind} behind at the end, done {took:.1f} s later: "
-        f"{len(waits) / (seconds + took):.0f} messages/s into the record"
+        f"{len(waits) / (seconds + took):.0f} messages/s into the record; "
+        f"{spent / len(waits) * 1e3:.1f} ms of one core a message, "
+        f"load average {os.getloadavg()[0]:.0f} on {os.cpu_count()} cores"
     )
 
 
