@@ -4,7 +4,8 @@ The machine is User-Mode Linux, because a start takes seconds in it; partitions,
 disk, slots, rauc and updater are the unit's own.
 
 After every cut: the slot that starts next must hold one of the two releases to the last byte,
-and the next start must come up from it.
+and the next start must come up from it. The control, an updater that puts the slot on trial
+before it writes it, must leave a mixed system.
 """
 
 import argparse
@@ -32,6 +33,10 @@ BEFORE_INSTALL = 0.15
 """Share of cuts that fall before the installation begins, during the start."""
 
 
+Parts = tuple[Path, Path, Path, list[System]]
+"""Disk, bundles' disk, initial RAM disk and the two releases."""
+
+
 @dataclass
 class Tally:
     """What the cuts hit."""
@@ -43,15 +48,20 @@ class Tally:
     seconds: list[float] = field(default_factory=list)
 
 
-def prepare(base: Built) -> tuple[Path, Path, Path, list[System]]:
-    """Disk, bundles' disk, initial RAM disk and the two releases."""
-    keys = base.work.parent / "keys"
+def known_systems(base: Built) -> list[System]:
+    """The two releases."""
     systems = []
     for release in (base.release + 1, base.release + 2):
-        made = variant(base, release, VARIANTS, signer=keys)
+        made = variant(base, release, VARIANTS, signer=base.work.parent / "keys")
         slot = made.with_suffix(".slot")
         digest = sh("sha256sum", slot).split()[0]
         systems.append(System(release, digest, slot.stat().st_size, made))
+    return systems
+
+
+def prepare(base: Built) -> Parts:
+    """Disk, bundles' disk, initial RAM disk and the two releases."""
+    systems = known_systems(base)
     disk = WORK / "unit.img"
     sh("cp", "--sparse=always", base.image, disk)
     put(disk, systems[0].bundle.with_suffix(".slot"), LAYOUT.places["slot-a"][0])
@@ -123,15 +133,13 @@ def one_cut(
     print(f"cut {number}: {came}, next {state.starts()} ({state.a}, {state.b})", flush=True)
 
 
-def run(cuts: int, chance: random.Random) -> Tally:
+def run(parts: Parts, cuts: int, chance: random.Random) -> Tally:
     """All cuts on one disk, and a last start that must come up.
 
     Raises:
         UmlError: see :func:`one_cut`.
     """
-    shutil.rmtree(WORK, ignore_errors=True)
-    WORK.mkdir(parents=True)
-    disk, bundles, ram, systems = prepare(built("amd64"))
+    disk, bundles, ram, systems = parts
     set_boot_state(disk, BootState())
     tally = Tally()
     for number in range(cuts):
@@ -146,18 +154,41 @@ def run(cuts: int, chance: random.Random) -> Tally:
     return tally
 
 
+def control(parts: Parts, cuts: int, chance: random.Random) -> bool:
+    """Cut an updater without guards until it has left a mixed system; whether it did."""
+    disk, bundles, ram, systems = parts
+    for number in range(cuts):
+        try:
+            slot, _ = next_start(disk, systems)
+        except UmlError as error:
+            print(f"control, after cut {number}: {error}", flush=True)
+            return True
+        machine = Machine(disk, bundles, ram, slot, WORK / f"control-{number}.log", "unguarded")
+        try:
+            machine.wait_for("INSTALLING")
+            time.sleep(chance.uniform(0.5, 3.0))
+        finally:
+            machine.cut()
+    return False
+
+
 def main(argv: Sequence[str] | None = None) -> int:
     """Exit status 0 if every cut left a unit that starts a whole system."""
     parser = argparse.ArgumentParser(prog="hil.image.cuts", description=__doc__)
     parser.add_argument("--cuts", type=int, default=50)
+    parser.add_argument("--control", type=int, default=8, help="cuts without guards, at most")
     parser.add_argument("--seed", type=int, default=random.randrange(10**6))
     options = parser.parse_args(argv)
-    if options.cuts < 1:
-        parser.error("at least one cut")
+    if options.cuts < 1 or options.control < 1:
+        parser.error("both need at least one cut: without its control a run shows nothing")
     print(f"seed {options.seed}", flush=True)
     began = time.monotonic()
     try:
-        tally = run(options.cuts, random.Random(options.seed))
+        chance = random.Random(options.seed)
+        shutil.rmtree(WORK, ignore_errors=True)
+        WORK.mkdir(parents=True)
+        parts = prepare(built("amd64"))
+        tally = run(parts, options.cuts, chance)
     except UmlError as error:
         print(f"update cuts: {error}", file=sys.stderr)
         return 1
@@ -166,6 +197,10 @@ def main(argv: Sequence[str] | None = None) -> int:
         f"update cuts: {tally.cuts} cuts ({phases}), {tally.updates} updates went through; "
         f"every cut left a unit that started, no mixed system; {time.monotonic() - began:.0f} s"
     )
+    if not control(parts, options.control, chance):
+        print("control without guards: NO MIXED SYSTEM: the run shows nothing")
+        return 1
+    print("control without guards: it fails, as it must")
     shutil.rmtree(WORK)
     return 0
 

@@ -69,13 +69,17 @@ class Machine:
         ram: initial RAM disk.
         slot: that the boot loader chose.
         log: receives its console.
+        words: further ones for the kernel's command line.
     """
 
-    def __init__(self, disk: Path, bundles: Path, ram: Path, slot: Slot, log: Path) -> None:
+    def __init__(
+        self, disk: Path, bundles: Path, ram: Path, slot: Slot, log: Path, *words: str
+    ) -> None:
         self.log = log
         command = ["linux.uml", "mem=768M", f"ubd0={disk}", f"ubd1r={bundles}", f"initrd={ram}"]
         command += [f"bayscribe.slot={slot}", f"rauc.slot={slot}", "root=/dev/ram0", "noreboot"]
         command += ["con0=null,fd:1", "con=null", "quiet", "panic=1", "systemd.show_status=0"]
+        command += words
         with log.open("wb") as out:
             self._process = subprocess.Popen(
                 command, stdin=subprocess.DEVNULL, stdout=out, stderr=out, start_new_session=True
