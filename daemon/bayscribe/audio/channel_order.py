@@ -69,6 +69,10 @@ _STEADY_OF, _STEADY, _STEADY_LEAST = 12, 11, -0.02
 what none may fall below. Exchanged channels are so in every frame; of a talker who mirrors
 another, the pauses show the bay as it was before."""
 
+_SCENE_FRAMES, _SCENES, SCENE_FIT = 8, 450, 0.92
+"""The fields of 2 s each that were heard in the last quarter of an hour of sound, and the
+correlation from which the present is one of them: who is heard again is no exchange."""
+
 _SAME = 1e-5
 """Relative difference in steered power that rounding makes between symmetric exchanges."""
 
@@ -133,6 +137,8 @@ class ChannelOrder:
         self._past: Coherence | None = None
         self._past_frames = 0
         self._fits: deque[float] = deque(maxlen=_FITS)
+        self._scenes: deque[NDArray[np.float32]] = deque(maxlen=_SCENES)
+        self._scene: list[Coherence] = []
 
     def _plane_waves(self, hertz: NDArray[np.float64]) -> NDArray[np.float32]:
         """Coherence between pairs for plane waves: float32 (pairs * bins * 2, directions).
@@ -188,6 +194,11 @@ class ChannelOrder:
         rate = max(_PAST_RATE, 1 / (self._past_frames + 1))
         self._past += rate * (frame - self._past)
         self._past_frames += 1
+        self._scene.append(frame)
+        if len(self._scene) == _SCENE_FRAMES:
+            row = self._laid_out(np.sum(self._scene, axis=0))[0]
+            self._scenes.append(row / np.sqrt(row @ row))
+            self._scene = []
 
     def _steered(self, frame: Coherence) -> NDArray[np.float64]:
         """Greatest steered power under no exchange and under each: float64 (1 + pairs,)."""
@@ -241,7 +252,8 @@ class ChannelOrder:
         if gained[best] > PAST_MARGIN:
             least = max(PAST_FIT, max(self._fits) - PAST_FIT_BELOW)
             fits = late[1 + best] > least and late[1 + best] - late[0] > PAST_MARGIN
-            return Exchange(*self._pairs[best]) if fits and self._is_steady(best) else False
+            certain = fits and self._is_steady(best) and not self._was_heard()
+            return Exchange(*self._pairs[best]) if certain else False
         return bool(gained[best] < -PAST_CLEAR)
 
     def _gain(self, frames: int) -> NDArray[np.float64]:
@@ -274,6 +286,12 @@ class ChannelOrder:
             now = self._laid_out(frame)[[0, 1 + pair]] @ past
             gained.append(float(now[1] - now[0]) / self._length(frame, past))
         return sum(gain > 0 for gain in gained) >= _STEADY and min(gained) > _STEADY_LEAST
+
+    def _was_heard(self) -> bool:
+        """Whether the latest frames, as they are, sound like some that were learnt."""
+        now = self._laid_out(np.sum(list(self._recent)[-_LATE:], axis=0))[0]
+        fits = np.array(self._scenes) @ now / np.sqrt(now @ now)
+        return bool(fits.max(initial=-1.0) > SCENE_FIT)
 
     def _length(self, frame: Coherence, past: NDArray[np.float32]) -> float:
         now = self._laid_out(frame)[0]

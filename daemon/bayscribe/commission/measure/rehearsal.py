@@ -24,15 +24,15 @@ class Rehearsal:
     def __init__(self, pipeline: Pipeline, primary: str | None) -> None:
         self._pipeline = pipeline
         self._primary = primary
-        self._first: SampleIndex | None = None
+        self._middle: SampleIndex | None = None
         self._heard = 0
         self._turns: dict[int, Turn] = {}
 
     def push(self, block: Block) -> Outcome | None:
         """Take the next block."""
-        if self._first is None:
-            self._first = block.first
         self._heard += len(block.pcm)
+        if self._middle is None and self._heard >= PART_S * SAMPLE_RATE:
+            self._middle = block.end  # by what was heard: a gap in the stream is nobody's part
         self._take(self._pipeline.push(block))
         if self._heard < 2 * PART_S * SAMPLE_RATE:
             return None
@@ -51,7 +51,7 @@ class Rehearsal:
         return Live(min(1.0, self._heard / (2 * PART_S * SAMPLE_RATE)), f"now {who} talks")
 
     def _outcome(self) -> Outcome:
-        middle = (self._first or 0) + round(PART_S * SAMPLE_RATE)
+        middle = self._middle or 0
         before, after = self._heard_in(0, middle), self._heard_in(middle, 1 << 62)
         first, second = _leading(before), _leading(after)
         figures: dict[str, Any] = {
