@@ -33,6 +33,7 @@ from bayscribe import settings
 from bayscribe.errors import ConfigError
 from bayscribe.wire.seal import OpeningKey
 from bayscribe_relay.custody.config import CustodyConfig
+from bayscribe_relay.notes.config import NotesConfig
 from bayscribe_relay.emr_feed.config import FeedConfig
 from bayscribe_relay.encounters.config import EncountersConfig
 from bayscribe_relay.fleet.config import FleetConfig
@@ -117,6 +118,7 @@ class RelayConfig(Struct, frozen=True, forbid_unknown_fields=True):
     web: WebConfig | None = None
     fleet: FleetConfig | None = None
     custody: CustodyConfig | None = None
+    notes: NotesConfig | None = None
 
 
 def load(path: Path) -> RelayConfig:

@@ -86,6 +86,11 @@ class Services:
             await self._start_encounters(stack)
         if config.prompts is not None:
             await self._start_prompts(stack)
+        if config.notes is not None:
+            from bayscribe_relay.notes.service import Drafter
+
+            zone = config.feed.zone if config.feed is not None else ZoneInfo("UTC")
+            await stack.enter_async_context(Drafter.running(self.clinical, config.notes, zone))
         if config.fleet is not None:
             from bayscribe_relay.fleet.subscriber import Fleet
 
