@@ -132,7 +132,19 @@ def test_a_date_without_a_time_says_so() -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ["", "2026", "99999999", "20261332", "20261123256100", "now", "2026-11-23", "0000"]
+    "text",
+    [
+        "",
+        "2026",
+        "99999999",
+        "99990101120000",
+        "00010101120000",
+        "20261332",
+        "20261123256100",
+        "now",
+        "2026-11-23",
+        "0000",
+    ],
 )
 def test_what_is_no_time_is_none_or_coarse(text: str) -> None:
     found = instant(text, NEW_YORK)

@@ -23,6 +23,9 @@ _PRECISIONS: Final[tuple[Precision, ...]] = (
     "month",
     "year",
 )
+_FIRST_YEAR: Final = 1880
+_LAST_YEAR: Final = 2199
+"""Nobody's record is of another time; and nanoseconds of it fit 64 bits."""
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 
 
@@ -64,6 +67,8 @@ def instant(text: str, zone: tzinfo) -> Instant | None:
         return None
     own = _zone(match["zone"]) if match["zone"] else None
     if match["zone"] and own is None:
+        return None
+    if not _FIRST_YEAR <= int(match["year"]) <= _LAST_YEAR:
         return None
     second = match["second"] or "0"
     if second == "60":  # a leap second: the one before it
