@@ -9,7 +9,11 @@ from typing import Any
 
 import pytest
 from selenium import webdriver
-from selenium.common.exceptions import StaleElementReferenceException
+from selenium.common.exceptions import (
+    ElementClickInterceptedException,
+    NoSuchElementException,
+    StaleElementReferenceException,
+)
 from selenium.webdriver.chrome.service import Service
 from selenium.webdriver.common.by import By
 from selenium.webdriver.common.keys import Keys
@@ -53,11 +57,20 @@ class Screen:
         return self.driver.find_element(By.CSS_SELECTOR, css)
 
     def text(self, css: str) -> str:
-        """What stands there, once spaces are one."""
-        try:
-            return " ".join(self.find(css).text.split())
-        except StaleElementReferenceException:
-            return ""
+        """What stands there, once spaces are one; the page may replace it at any time."""
+        found = self.driver.execute_script(
+            "return document.querySelector(arguments[0])?.innerText ?? ''", css
+        )
+        return " ".join(str(found).split())
+
+    def attribute(self, css: str, name: str) -> str:
+        """An attribute of the first such element."""
+        found = self.driver.execute_script(
+            "return document.querySelector(arguments[0])?.getAttribute(arguments[1]) ?? ''",
+            css,
+            name,
+        )
+        return str(found)
 
     def until(self, condition: Callable[[], object], what: str) -> None:
         wait: WebDriverWait[webdriver.Chrome] = WebDriverWait(
@@ -73,11 +86,30 @@ class Screen:
         body = self.find("body")
         self.until(lambda: body.get_attribute("data-connected") == "yes", "live")
 
-    def click(self, css: str) -> None:
-        """As a hand does, wherever the page has scrolled to."""
-        element = self.find(css)
-        self.driver.execute_script("arguments[0].scrollIntoView({block: 'center'})", element)
-        element.click()
+    def click(self, where: str) -> None:
+        """As a hand does, wherever the page has scrolled to, though it be replaced meanwhile.
+
+        Args:
+            where: CSS, or XPath if it begins with ``//``.
+        """
+        by = By.XPATH if where.startswith("//") else By.CSS_SELECTOR
+
+        def done() -> bool:
+            try:
+                element = self.driver.find_element(by, where)
+                self.driver.execute_script(
+                    "arguments[0].scrollIntoView({block: 'center', behavior: 'instant'})", element
+                )
+                element.click()
+            except (
+                StaleElementReferenceException,
+                ElementClickInterceptedException,
+                NoSuchElementException,
+            ):
+                return False
+            return True
+
+        self.until(done, f"a click on {where}")
 
     def size(self, width: int, height: int, scale: float = 1.0) -> None:
         metrics = {"width": width, "height": height, "deviceScaleFactor": scale, "mobile": False}
@@ -162,21 +194,24 @@ def _words_arrive(page: Screen, rig: Rig) -> None:
     for turn in demo_stay.script()[10:18]:
         rig.clinical.put_utterance(demo_stay.utterance(turn, start))
     page.until_text("#turns li:last-child", "Lactate is back at four point two.")
-    turns = page.driver.find_elements(By.CSS_SELECTOR, "#turns > li")
-    times = [int(str(turn.get_attribute("data-at"))) for turn in turns]
+    times: list[int] = page.driver.execute_script(
+        "return [...document.querySelectorAll('#turns > li')].map((li) => Number(li.dataset.at))"
+    )
     assert len(times) == 18
     assert times == sorted(times)
-    assert str(page.find("#turns li:last-child .play").get_attribute("href")).endswith("/17")
+    assert page.attribute("#turns li:last-child .play", "href").endswith("/17")
     assert "crackles" in [
         e.text for e in page.driver.find_elements(By.CSS_SELECTOR, ".turn .unsure")
     ]
+    # Over and over, so that a slow machine does not come too late to look.
+    page.driver.execute_script("document.getElementById('player').loop = true")
     page.click("#turns li:last-child .play")
     player = page.find("#player")
     page.until(lambda: float(str(player.get_attribute("currentTime"))) > 0.1, "sound")
     length = float(str(player.get_attribute("duration")))
     spoken = demo_stay.script()[17]
     assert abs(length - (spoken["end"] - spoken["start"])) < 0.001
-    assert "playing" in str(page.find("#turns li:last-child").get_attribute("class"))
+    assert "playing" in page.attribute("#turns li:last-child", "class")
 
 
 def _prompt_is_answered(page: Screen, rig: Rig) -> None:
@@ -189,7 +224,7 @@ def _prompt_is_answered(page: Screen, rig: Rig) -> None:
     rig.clinical.put_prompt(new)
     page.until_text("#prompts", "Is there a source to drain?")
     item = "//li[contains(@class, 'prompt')][contains(., 'Source control')]"
-    page.driver.find_element(By.XPATH, f"{item}//summary").click()
+    page.click(f"{item}//summary")
     assert "no source is named" in page.text("#prompts")
     answer = page.driver.find_element(By.XPATH, f"{item}//input[@name='answer']")
     answer.send_keys("left kidney")
@@ -198,7 +233,7 @@ def _prompt_is_answered(page: Screen, rig: Rig) -> None:
         id=f"{demo_stay.STAY}-other", stay=demo_stay.STAY, gap="other", title="Another",
         text="Something else.", minute=52, fired_ns=rig.now_ns, state="waiting",
     ))  # fmt: skip
-    page.driver.find_element(By.XPATH, f"{item}//button[@value='answered']").click()
+    page.click(f"{item}//button[@value='answered']")
     page.until_text("#prompts .settled", "Settled (2)")
     settled = rig.clinical.prompt(new.id)
     assert settled is not None
@@ -206,17 +241,15 @@ def _prompt_is_answered(page: Screen, rig: Rig) -> None:
         "answered", "click", "left kidney",
     )  # fmt: skip
     item = item.replace("Source control", "SIRS not stated")
-    button = page.driver.find_element(By.XPATH, f"{item}//button[@value='dismissed']")
-    page.driver.execute_script("arguments[0].scrollIntoView({block: 'center'})", button)
-    button.click()
+    page.click(f"{item}//button[@value='dismissed']")
     page.until_text("#prompts .settled", "Settled (3)")
 
 
 def _draft_is_edited(page: Screen, rig: Rig) -> None:
     page.click("#d-icd-1 button[value=reject]")
-    page.until(lambda: "rejected" in str(page.find("#d-icd-1").get_attribute("class")), "rejected")
+    page.until(lambda: "rejected" in page.attribute("#d-icd-1", "class"), "rejected")
     page.click("#d-icd-2 button[value=accept]")
-    page.until(lambda: "accepted" in str(page.find("#d-icd-2").get_attribute("class")), "accepted")
+    page.until(lambda: "accepted" in page.attribute("#d-icd-2", "class"), "accepted")
     page.click("#d-hpi-2 .edit summary")
     area = page.find("#d-hpi-2 textarea")
     area.send_keys(Keys.CONTROL, "a")
@@ -251,11 +284,9 @@ def _draft_is_edited(page: Screen, rig: Rig) -> None:
 
 def _turn_is_given_to_its_speaker(page: Screen, rig: Rig) -> None:
     turn = "//li[contains(@class, 'turn')][contains(., 'Two sets, left and right arm.')]"
-    head = page.driver.find_element(By.XPATH, f"{turn}//summary")
-    page.driver.execute_script("arguments[0].scrollIntoView({block: 'center'})", head)
-    assert "unknown-1" in head.text
-    head.click()
-    page.driver.find_element(By.XPATH, f"{turn}//button[@value='nurse']").click()
+    assert "unknown-1" in page.driver.find_element(By.XPATH, f"{turn}//summary").text
+    page.click(f"{turn}//summary")
+    page.click(f"{turn}//button[@value='nurse']")
     page.until(
         lambda: "nurse" in page.driver.find_element(By.XPATH, f"{turn}//summary").text, "nurse"
     )
@@ -272,17 +303,17 @@ def _signed_and_green(page: Screen, rig: Rig) -> None:
     assert "R65.20" in shown
     page.click("form.sign button")
     page.until_text("#badge", "On its way")
-    assert page.find("#badge .badge").get_attribute("class") == "badge amber"
+    assert page.attribute("#badge .badge", "class") == "badge amber"
     page.live()
     draft = rig.clinical.draft(demo_stay.STAY)
     assert draft is not None
     key = draft.signed_key
     rig.happen(key, Event.PARK, reason="no answer within 10 s")
     page.until_text("#badge", "tried again by itself. Last word: no answer within 10 s")
-    assert page.find("#badge .badge").get_attribute("class") == "badge amber"
+    assert page.attribute("#badge .badge", "class") == "badge amber"
     rig.happen(key, Event.COMMIT, answer=committed(key))
     page.until_text("#badge", "In the chart")
-    assert page.find("#badge .badge").get_attribute("class") == "badge green"
+    assert page.attribute("#badge .badge", "class") == "badge green"
 
 
 def test_no_page_has_a_serious_violation_at_any_size(
@@ -339,9 +370,7 @@ def test_the_stay_is_worked_with_the_keyboard_alone(
         assert focused().get_attribute("class") == "skip"
         tab_to("#d-icd-1 button[value=reject]")
         focused().send_keys(Keys.ENTER)
-        page.until(
-            lambda: "rejected" in str(page.find("#d-icd-1").get_attribute("class")), "rejected"
-        )
+        page.until(lambda: "rejected" in page.attribute("#d-icd-1", "class"), "rejected")
         tab_to("#turns details.speaker summary")
         focused().send_keys(Keys.ENTER)
         assert page.driver.find_elements(By.CSS_SELECTOR, "details.speaker[open]")
@@ -360,7 +389,7 @@ def test_every_step_works_without_scripts(chromium: webdriver.Chrome, tmp_path: 
             page.open(STAY)
             page.find("#d-icd-1 button[value=reject]").click()
             page.until(lambda: "#draft" in page.driver.current_url, "the page again")
-            assert "rejected" in str(page.find("#d-icd-1").get_attribute("class"))
+            assert "rejected" in page.attribute("#d-icd-1", "class")
             page.find(".prompt button[value=dismissed]").click()
             page.until_text("#prompts .settled", "Settled (2)")
             page.find(".sign a").click()

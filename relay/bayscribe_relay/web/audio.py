@@ -68,6 +68,11 @@ class Playback:
         inside = utterance.start <= begin < until <= utterance.end
         if not inside or until - begin > MOST_S:
             raise BadUse("this is no stretch of what was said", code="stretch")
+        samples, rate = self._cut(utterance, begin, until)
+        return _wav(samples, rate)
+
+    def _cut(self, utterance: Utterance, begin: float, until: float) -> tuple[bytes, int]:
+        """Samples of a stretch (int16 LE, silence where nothing was recorded) and their rate."""
         begins = self._begins(utterance)
         samples, rate, deleted = bytearray(), 0, False
         first = last = 0
@@ -90,7 +95,7 @@ class Playback:
             samples[2 * (low - first) : 2 * (high - first)] = pcm[2 * (low - at) : 2 * (high - at)]
         if rate == 0 or deleted:
             raise BadUse("this audio was deleted by the retention policy", code="deleted")
-        return _wav(bytes(samples), rate)
+        return bytes(samples), rate
 
     def _records(self, device: str, first: int, last: int) -> list[StoredRecord]:
         found = []

@@ -69,6 +69,10 @@ def badge(draft: Draft | None, letter: Letter | None, now_ns: int | None = None)
         late = now - letter.received_ns > PROMISE_S * 1e9
         title = "On its way, later than promised" if late else "On its way"
         return Badge("amber", title, words, _WAIT, letter.received_ns)
+    return _given_up(letter)
+
+
+def _given_up(letter: Letter) -> Badge:
     told = "Operations has been told." if letter.alerted_ns else "Operations is being told."
     if letter.state is State.REJECTED:
         title, words = "Not in the chart: refused", f"The chart refused the note. {told}"

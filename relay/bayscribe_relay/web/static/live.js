@@ -22,9 +22,17 @@
   const openDetails = (region) =>
     [...region.querySelectorAll("details[open]")].map((d) => d.querySelector("summary").textContent);
 
+  // Whether a piece is what stands there: a live region must not be read out for nothing.
+  const same = (region, html) => {
+    if (shown.has(region.id)) return shown.get(region.id) === html;
+    const box = document.createElement("template");
+    box.innerHTML = html;
+    return box.innerHTML === region.innerHTML;
+  };
+
   const put = (id, html) => {
     const region = document.getElementById(id);
-    if (!region || shown.get(id) === html) return;
+    if (!region || same(region, html)) return;
     const focused = region.contains(document.activeElement) ? document.activeElement : null;
     const label = focused ? focused.textContent + (focused.getAttribute("name") || "") : "";
     const opened = openDetails(region);
@@ -49,7 +57,7 @@
   const offer = (id, html) => {
     const region = document.getElementById(id);
     if (region && busy(region)) {
-      if (shown.get(id) === html) return;
+      if (same(region, html)) return;
       held.set(id, html);
       if (id === "draft" && heldNotice) heldNotice.hidden = false;
     } else {
