@@ -10,12 +10,14 @@ from numpy.typing import NDArray
 
 from bayscribe.audio.channel_check import ChannelCheck
 from bayscribe.diarize.enrol import Voiceprint, enrol
-from bayscribe.diarize.interpreter import load_network
+from bayscribe.diarize.interpreter import Floats, load_network
 from bayscribe.diarize.presence import Presence
 from bayscribe.diarize.speech import VoiceActivity
 from bayscribe.diarize.turns import SpeakerTurns
 from bayscribe.diarize.voice import VoiceEncoder
 from bayscribe.dsp.adaptive import BeamSteerer
+from bayscribe.dsp.bearings import Weighed
+from bayscribe.dsp.geometry import is_linear
 from bayscribe.dsp.localize import Localizer
 from bayscribe.errors import AudioFormatError
 from bayscribe.pipeline import Pipeline, Stages, StageTimer
@@ -83,17 +85,31 @@ class Assembly:
         self._primary = primary
         self._speech = load_network("speech", threads=threads)
         self._speaker = load_network("speaker", threads=threads)
-        self._segmentation = load_network("segmentation", threads=threads)
         self._presence = load_network("presence", threads=threads)
+        self._bearings = load_network("bearings", threads=threads)
         encoder = VoiceEncoder(self._speaker)
         self._voiceprints: tuple[Voiceprint, ...] = tuple(
             enrol(voice.label, voice.pcm, encoder) for voice in voices
         )
 
     @property
+    def voiceprints(self) -> tuple[Voiceprint, ...]:
+        """The known voices."""
+        return self._voiceprints
+
+    def know(self, voiceprints: Sequence[Voiceprint]) -> None:
+        """Other voices are known from the next recording on."""
+        self._voiceprints = tuple(voiceprints)
+
+    @property
     def models(self) -> dict[str, bytes]:
         """SHA-256 of each network in use, by name."""
-        networks = (self._speech, self._speaker, self._segmentation, self._presence)
+        networks = (
+            self._speech,
+            self._speaker,
+            self._presence,
+            self._bearings,
+        )
         return {network.name: network.sha256 for network in networks}
 
     def pipeline(self, timer: StageTimer | None = None) -> Pipeline:
@@ -103,9 +119,11 @@ class Assembly:
             VoiceEncoder(self._speaker),
             self._voiceprints,
             self._primary,
-            presence=Presence(self._segmentation, self._presence),
+            presence=Presence(self._presence)
+            if len(self._geometry) > 2 and not is_linear(self._geometry)
+            else None,
         )
-        localizer = Localizer(self._geometry)
+        localizer = Localizer(self._geometry, network=self._weigh_bearings)
         stages = Stages(
             ChannelCheck(self._geometry),
             localizer,
@@ -114,3 +132,8 @@ class Assembly:
             SegmentCutter(),
         )
         return Pipeline(stages, len(self._geometry), timer)
+
+    def _weigh_bearings(self, maps: Floats, scalars: Floats) -> Weighed:
+        out = self._bearings.run({"maps": maps[None], "scalars": scalars[None]})
+        speech, overlap = (float(odds) for odds in out["odds"][0])
+        return Weighed(out["logits"][0], speech, overlap)

@@ -1,8 +1,8 @@
 """Train the network that says whether somebody near speaks, and convert it.
 
-Input: ``.npz`` files, one a scene, with ``V`` float32 (frames, 142), the vectors of
-``bayscribe.diarize.presence.Presence.vector`` along a scene's beam, and ``y`` bool
-(frames,), whether more than half of the frame lies in a turn of the reference. Scenes
+Input: ``.npz`` files, one a scene, with ``V`` float32 (frames, INPUTS), the vectors of
+``bayscribe.diarize.presence.Presence.vector`` along a scene's beam, and ``y`` float
+(frames,), the share of the frame that lies in a turn of the reference. Scenes
 are those of ``benchmarks/scenes`` or any with microphones and an RTTM.
 """
 
@@ -16,7 +16,7 @@ from conversion import run
 
 FILE = "presence.tflite"
 HIDDEN = 32
-EPOCHS = 250
+STEPS, BATCH = 500, 8_192
 FOLDS = 4
 
 
@@ -36,11 +36,12 @@ def fit(scenes: list[Path]) -> list[np.ndarray]:
         torch.nn.Dropout(0.3),
         torch.nn.Linear(HIDDEN, 1),
     )
-    optimizer = torch.optim.AdamW(network.parameters(), 3e-3, weight_decay=0.1)
-    for _ in range(EPOCHS):
+    optimizer = torch.optim.AdamW(network.parameters(), 3e-3, weight_decay=0.05)
+    for _ in range(STEPS):
+        rows = torch.randint(len(inputs), (BATCH,))
         optimizer.zero_grad()
-        odds = network(inputs)[:, 0]
-        torch.nn.functional.binary_cross_entropy_with_logits(odds, target).backward()
+        odds = network(inputs[rows])[:, 0]
+        torch.nn.functional.binary_cross_entropy_with_logits(odds, target[rows]).backward()
         optimizer.step()
     first, last = network[1], network[4]
     kernel = first.weight.detach().numpy().T / scale[:, None]
@@ -61,7 +62,7 @@ def held_back(scenes: list[Path]) -> None:
         layers = fit([s for k, s in enumerate(scenes) if k % FOLDS != fold])
         for scene in scenes[fold::FOLDS]:
             data = np.load(scene)
-            said, truth = odds(layers, data["V"]) > 0, data["y"]
+            said, truth = odds(layers, data["V"]) > 0, data["y"] > 0.5
             wrong = [(said & ~truth).sum(), (~said & truth).sum()]
             shares = [100 * count / truth.sum() for count in wrong]
             print(f"{scene.stem}: false alarms {shares[0]:.1f} %, misses {shares[1]:.1f} %")

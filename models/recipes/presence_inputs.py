@@ -18,6 +18,7 @@ from bayscribe.diarize.speech import VoiceActivity
 from bayscribe.diarize.turns import SpeakerTurns
 from bayscribe.diarize.voice import VoiceEncoder
 from bayscribe.dsp.adaptive import BeamSteerer
+from bayscribe.dsp.bearings import Weighed
 from bayscribe.dsp.localize import Localizer
 from bayscribe.pipeline import Pipeline, Stages
 from bayscribe.segments.cutter import SegmentCutter
@@ -29,21 +30,27 @@ class Recording(Presence):
     """Keeps every vector that it decides from."""
 
     def __init__(self) -> None:
-        super().__init__(load_network("segmentation"), load_network("presence"))
+        super().__init__(load_network("presence"))
         self.vectors: list[np.ndarray] = []
 
-    def push(self, frame, vad, track):
-        vector = self.vector(frame, vad, track)
+    def push(self, frame, told):
+        vector = self.vector(frame, told)
         if vector is not None:
             self.vectors.append(vector)
         return None if vector is None else 0.0
 
 
 def vectors(scene: Path, array: str) -> np.ndarray:
-    """Vectors (frames, 142) along the beam of a scene, made by the product's own line."""
+    """Vectors (frames, INPUTS) along the beam of a scene, made by the product's own line."""
     pcm, _ = soundfile.read(scene / "mics.flac", dtype="int16")
     geometry = np.array([(m.x, m.y, m.z) for m in load_profile(array).microphones])
-    presence, localizer = Recording(), Localizer(geometry)
+    bearings = load_network("bearings")
+
+    def weigh(maps, scalars):
+        out = bearings.run({"maps": maps[None], "scalars": scalars[None]})
+        return Weighed(out["logits"][0], *(float(odds) for odds in out["odds"][0]))
+
+    presence, localizer = Recording(), Localizer(geometry, network=weigh)
     activity, encoder = (
         VoiceActivity(load_network("speech")),
         VoiceEncoder(load_network("speaker")),
@@ -62,14 +69,14 @@ def vectors(scene: Path, array: str) -> np.ndarray:
 
 
 def truth(scene: Path, frames: int) -> np.ndarray:
-    """Whether more than half of each frame lies in a turn of the reference, bool (frames,)."""
+    """Share of each frame that lies in a turn of the reference, float (frames,)."""
     edges = np.arange(frames + 1) * FRAME / SAMPLE_RATE
     share = np.zeros(frames)
     for line in (scene / "ref.rttm").read_text().splitlines():
         start, length = (float(value) for value in line.split()[3:5])
         inside = np.diff(np.clip(edges, start, start + length)) * SAMPLE_RATE / FRAME
         share = np.maximum(share, inside)
-    return share > 0.5
+    return share
 
 
 def main() -> None:

@@ -50,7 +50,7 @@ class DiarizeConfig(Struct, frozen=True, forbid_unknown_fields=True):
         revise_share: of a turn that is somebody else's before its label is rewritten.
     """
 
-    presence_share: Share = 0.5
+    presence_share: Share = 0.6
     presence_bias: float = 1.0
     speech_bias: float = 0.07
     speech_level: float = 0.54

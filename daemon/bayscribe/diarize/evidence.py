@@ -90,8 +90,7 @@ class Evidence:
         frame = self._beam[begin - self._beam_at :][:FRAME]
         self._features.append((self._above_floor(frame), self._spoken(begin + FRAME), 0.0))
         self._seen.append(np.zeros(CELLS))
-        self._look(self.frames)
-        self._judge(frame)
+        self._judge(frame, self._look(self.frames))
         self.frames += 1
         done = []
         while begin + FRAME >= self.origin + self._next_window * HOP + WINDOW:
@@ -123,22 +122,22 @@ class Evidence:
             return self._features[-1][1] if self._features else 0.0
         return sum(odds) / (len(odds) - 1)
 
-    def _look(self, number: int) -> None:
-        """Enter the tracks of frame ``number``."""
+    def _look(self, number: int) -> Floats:
+        """Enter the tracks of frame ``number``; what is told of it, float32 (TOLD,)."""
         tracks = self._tracks.pop(number, None)
         level, spoken, _ = self._features[-1]
-        salience = max((t.salience for t in tracks.tracks), default=0.0) if tracks else 0.0
-        self._features[-1] = (level, spoken, _log_odds(salience))
+        found = sorted((t.salience for t in tracks.tracks), reverse=True) if tracks else []
+        first, second = ([_log_odds(salience) for salience in [*found, 0.0, 0.0]])[:2]
+        self._features[-1] = (level, spoken, first)
         for track in tracks.tracks if tracks else ():
             self._seen[-1][round(track.azimuth_deg / 360.0 * CELLS) % CELLS] += track.salience
         self._seen[-1] /= max(float(self._seen[-1].sum()), 1.0)
+        odds = (tracks.speech, tracks.overlap) if tracks else (0.0, 0.0)
+        return np.array([spoken, first, second, *odds], np.float32)
 
-    def _judge(self, frame: Pcm) -> None:
+    def _judge(self, frame: Pcm, told: Floats) -> None:
         """Enter the presence of the frame that is decided now."""
-        if self._presence is None:
-            return
-        _, spoken, track = self._features[-1]
-        odds = self._presence.push(frame, spoken, track)
+        odds = self._presence.push(frame, told) if self._presence is not None else None
         if odds is not None:
             self._near.append(odds)
 

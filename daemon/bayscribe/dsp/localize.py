@@ -16,10 +16,20 @@ is one bin among a hundred. N is learnt where the tracker believes that nobody t
 """
 
 from collections import deque
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
+from bayscribe.dsp.bearings import (
+    BAND_EDGES_HZ,
+    BANDS,
+    FUTURE,
+    BearingContext,
+    BearingNetwork,
+    Levels,
+    Maps,
+)
 from bayscribe.dsp.geometry import (
     Floats,
     checked,
@@ -84,6 +94,23 @@ def tonal(power: NDArray[np.float32]) -> _Features:
     return marked
 
 
+@dataclass(frozen=True, slots=True)
+class Judged:
+    """What one covariance says.
+
+    Attributes:
+        evidence: float32 (azimuths,), log-likelihood ratio summed over all bins.
+        elevations_deg: float32 (azimuths,), the height at which it is largest.
+        bands: float32 (BANDS, azimuths), its mean over the bins of each band.
+        tonal: share of bins that belong to tones.
+    """
+
+    evidence: _Features
+    elevations_deg: _Features
+    bands: Maps
+    tonal: float
+
+
 class DirectionEvidence:
     """Log-likelihood ratios for a talker on a grid of azimuths.
 
@@ -97,6 +124,7 @@ class DirectionEvidence:
         every = np.fft.rfftfreq(WINDOW, 1 / sample_rate).astype(np.float64)
         self._bins = np.flatnonzero((every >= BAND_HZ[0]) & (every <= BAND_HZ[1]))
         self._frequencies: Floats = every[self._bins]
+        self._bands = np.searchsorted(self._frequencies, BAND_EDGES_HZ)
         self.azimuths = np.arange(0.0, 360.0, AZIMUTH_STEP_DEG)
         self.use(np.ones(len(self._mics), bool))
 
@@ -127,6 +155,16 @@ class DirectionEvidence:
         ) % 360.0
         return behind
 
+    @property
+    def flat(self) -> bool:
+        """Whether the working microphones tell directions all round the circle."""
+        return len(self._active) > 2 and not is_linear(self._mics[self._active])
+
+    @property
+    def active(self) -> NDArray[np.int64]:
+        """Numbers of the working microphones."""
+        return self._active
+
     def covariance(self, spectra: Spectra) -> Covariance:
         """Covariance (bins, M, M) of the working microphones over one block of spectra."""
         heard = spectra[:, self._bins][:, :, self._active].transpose(1, 2, 0)
@@ -148,11 +186,8 @@ class DirectionEvidence:
         active[self._active] = True
         return NoiseShape(self._frequencies, self._field.covariance, active)
 
-    def ratio(self, covariance: Covariance) -> tuple[_Features, _Features]:
-        """Log-likelihood ratio (azimuths,) per snapshot, summed over bins.
-
-        With it, for each azimuth, the elevation in degrees at which it is largest.
-        """
+    def judge(self, covariance: Covariance) -> Judged:
+        """Log-likelihood ratios per snapshot, by band and azimuth, at the best elevation."""
         mics = covariance.shape[1]
         described = self._described(covariance)
         total = (described * self._whitened_trace).sum(axis=1, keepdims=True)
@@ -163,11 +198,18 @@ class DirectionEvidence:
         most = np.float32((1 / mics) * (1 - 1 / mics) ** (mics - 1))
         ratios = np.minimum(-np.log(likelihood / most), MOST_PER_BIN)
         voice = 1 - tonal(np.einsum("fmm->f", covariance).real)
-        levels = (voice @ ratios).reshape(-1, len(self.azimuths))
-        best: _Features = levels.max(axis=0)
-        best[self._mirrored] = best.min()
-        heights: _Features = np.array(ELEVATIONS_DEG, np.float32)[levels.argmax(axis=0)]
-        return best, heights
+        summed = np.add.reduceat(ratios * voice[:, None], self._bands[:-1], axis=0)
+        bands = summed.reshape(BANDS, -1, len(self.azimuths))
+        highest = bands.sum(axis=0).argmax(axis=0)
+        best: _Features = np.take_along_axis(bands, highest[None, None, :], axis=1)[:, 0]
+        evidence: _Features = best.sum(axis=0)
+        evidence[self._mirrored] = evidence.min()
+        return Judged(
+            evidence,
+            np.array(ELEVATIONS_DEG, np.float32)[highest],
+            np.asarray(best / np.diff(self._bands)[:, None], np.float32),
+            float(1 - voice.mean()),
+        )
 
     def _described(self, covariance: Covariance) -> _Features:
         """Hermitian matrices as real vectors (bins, M * M): diagonal, real and imaginary."""
@@ -200,18 +242,31 @@ class Localizer:
     Args:
         mics: float64 (M, 3), metres, profile order.
         sample_rate: Hz.
+        network: weighs the evidence of flat arrays; without it, and for others, the
+            likelihood ratio itself is believed.
     """
 
-    def __init__(self, mics: Floats, sample_rate: int = SAMPLE_RATE) -> None:
+    def __init__(
+        self, mics: Floats, sample_rate: int = SAMPLE_RATE, network: BearingNetwork | None = None
+    ) -> None:
         self._spectra = BlockSpectra(len(mics))
         self._directional = len(mics) > 1
         self._evidence = DirectionEvidence(mics, sample_rate)
         self._tracker = TalkerTracker(self._evidence.azimuths)
-        self._span: deque[tuple[SampleIndex, Covariance]] = deque()
-        self._centre = 0
+        self._network = network
         self._undecided: deque[Covariance] = deque()
         self._shapes: deque[tuple[SampleIndex, NoiseShape]] = deque(maxlen=_SHAPES_KEPT)
         self._decisions = 0
+        self._begin()
+
+    def _begin(self) -> None:
+        """Nothing that came before belongs to what comes."""
+        self._span: deque[tuple[SampleIndex, Covariance, Maps]] = deque()
+        self._centre = 0
+        self._levels = Levels()
+        weighed = self._network is not None and self._evidence.flat
+        self._context = BearingContext(self._network) if weighed and self._network else None
+        self._mapped = 0
 
     def use(self, active: NDArray[np.bool_]) -> None:
         """Leave out dead or stuck microphones: bool (M,).
@@ -219,8 +274,7 @@ class Localizer:
         The noise field is learnt anew, and the few blocks not yet decided are not stated.
         """
         self._evidence.use(active)
-        self._span.clear()
-        self._centre = 0
+        self._begin()
 
     def noise(self, at: SampleIndex) -> NoiseShape | None:
         """The newest noise field that was learnt from blocks up to ``at``, if there is one.
@@ -243,8 +297,7 @@ class Localizer:
         while self._centre < len(self._span):
             frames += self._weigh()
             self._centre += 1
-        self._span.clear()
-        self._centre = 0
+        self._begin()
         return [*frames, *self._decided(self._tracker.flush())]
 
     def _frames(self, blocks: list[tuple[SampleIndex, Spectra]]) -> list[TrackFrame]:
@@ -252,23 +305,42 @@ class Localizer:
             return [TrackFrame(end, ()) for end, _ in blocks]
         frames: list[TrackFrame] = []
         for end, spectra in blocks:
-            self._span.append((end, self._evidence.covariance(spectra)))
+            levels = self._levels.push(spectra[:, :, self._evidence.active])
+            self._span.append((end, self._evidence.covariance(spectra), levels))
             if len(self._span) - self._centre > SPAN_BLOCKS // 2:
                 frames += self._weigh()
                 self._centre += 1
             if len(self._span) == SPAN_BLOCKS:
                 self._span.popleft()
                 self._centre -= 1
+                self._mapped -= 1
         return frames
 
     def _weigh(self) -> list[TrackFrame]:
         """Evidence for the block at the centre of the span, to the tracker."""
-        reach = SPAN_BLOCKS // 2
-        near = list(self._span)[max(0, self._centre - reach) : self._centre + reach + 1]
-        mean: Covariance = sum((c for _, c in near[1:]), near[0][1]) / np.float32(len(near))
-        end, own = self._span[self._centre]
+        end, own, _ = self._span[self._centre]
         self._undecided.append(own)
-        return self._decided(self._tracker.push(end, *self._evidence.ratio(mean)))
+        judged = self._evidence.judge(self._mean(self._centre, SPAN_BLOCKS // 2))
+        if self._context is None:
+            decided = self._tracker.push(end, judged.evidence, judged.elevations_deg)
+        else:
+            self._map(self._context)
+            weighed = self._context.weigh(judged.bands)
+            decided = self._tracker.push_weighed(end, weighed, judged.elevations_deg)
+        return self._decided(decided)
+
+    def _map(self, context: BearingContext) -> None:
+        """Give the network the maps of the blocks that it sees for the first time."""
+        while self._mapped < min(len(self._span), self._centre + FUTURE + 1):
+            narrow = self._evidence.judge(self._mean(self._mapped, 1))
+            levels = self._span[self._mapped][2]
+            context.add(narrow.bands, levels, narrow.tonal, len(self._evidence.active))
+            self._mapped += 1
+
+    def _mean(self, centre: int, reach: int) -> Covariance:
+        near = list(self._span)[max(0, centre - reach) : centre + reach + 1]
+        mean: Covariance = sum((c for _, c, _ in near[1:]), near[0][1]) / np.float32(len(near))
+        return mean
 
     def _decided(self, decisions: list[tuple[TrackFrame, float]]) -> list[TrackFrame]:
         for frame, silence in decisions:

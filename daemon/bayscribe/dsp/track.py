@@ -10,6 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from bayscribe.dsp.bearings import Weighed
 from bayscribe.dsp.geometry import bearing_difference
 from bayscribe.stream import Track, TrackFrame
 from bayscribe.units import SampleIndex
@@ -33,6 +34,8 @@ class TrackingRates:
             neighbouring bands as if they were independent.
         threshold: evidence above that of most directions which is as likely with a
             talker as without.
+        trust: share of a network's log-odds that is believed, for the same reason.
+        silence_bias: added to what a network says for nobody.
         hand_over: chance that somebody else goes on.
         fall_silent: chance that a talker stops.
         start: chance that somebody begins to talk.
@@ -47,6 +50,8 @@ class TrackingRates:
 
     temperature: float = 3.0
     threshold: float = 3.0
+    trust: float = 0.5
+    silence_bias: float = 0.0
     hand_over: float = 0.02
     fall_silent: float = 0.05
     start: float = 0.15
@@ -74,6 +79,7 @@ class _Waiting:
     forward: _Mass
     likelihood: _Mass
     elevations_deg: Evidence
+    weighed: Weighed | None
 
 
 class TalkerTracker:
@@ -110,11 +116,34 @@ class TalkerTracker:
         Returns:
             What is now decided (nothing or one): the frame, and the chance that nobody talked.
         """
-        likelihood = self._likelihood(evidence)
+        heights = np.zeros(len(evidence), np.float32) if elevations_deg is None else elevations_deg
+        return self._take(end, self._likelihood(evidence), heights)
+
+    def push_weighed(
+        self, end: SampleIndex, weighed: Weighed, elevations_deg: Evidence
+    ) -> list[tuple[TrackFrame, float]]:
+        """Take in one block that a network has weighed.
+
+        Args:
+            end: index after its last sample.
+            weighed: its word.
+            elevations_deg: float32 (A,).
+        """
+        rates = self._rates
+        values = rates.trust * np.append(weighed.azimuths, -weighed.speech).astype(np.float64)
+        values[-1] += rates.silence_bias
+        return self._take(end, np.exp(values - values.max()), elevations_deg, weighed)
+
+    def _take(
+        self,
+        end: SampleIndex,
+        likelihood: _Mass,
+        elevations_deg: Evidence,
+        weighed: Weighed | None = None,
+    ) -> list[tuple[TrackFrame, float]]:
         posterior = self._step(self._forward) * likelihood
         self._forward = posterior / posterior.sum()
-        heights = np.zeros(len(evidence), np.float32) if elevations_deg is None else elevations_deg
-        self._waiting.append(_Waiting(end, self._forward, likelihood, heights))
+        self._waiting.append(_Waiting(end, self._forward, likelihood, elevations_deg, weighed))
         return [self._decide()] if len(self._waiting) > LAG_BLOCKS else []
 
     def flush(self) -> list[tuple[TrackFrame, float]]:
@@ -167,7 +196,8 @@ class TalkerTracker:
         self._places += rates.remember * (mass[:-1] - self._places * mass[:-1].sum())
         self._block += 1
         self._associate(mass[:-1], own.elevations_deg)
-        return TrackFrame(own.end, self._stated()), float(mass[-1])
+        odds = (own.weighed.speech, own.weighed.overlap) if own.weighed else (0.0, 0.0)
+        return TrackFrame(own.end, self._stated(), *odds), float(mass[-1])
 
     def _associate(self, mass: _Mass, elevations_deg: Evidence) -> None:
         """Give each peak of the marginals to the talker nearest to it, or to a new one."""
