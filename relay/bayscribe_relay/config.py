@@ -33,10 +33,10 @@ from bayscribe import settings
 from bayscribe.errors import ConfigError
 from bayscribe.wire.seal import OpeningKey
 from bayscribe_relay.custody.config import CustodyConfig
-from bayscribe_relay.notes.config import NotesConfig
 from bayscribe_relay.emr_feed.config import FeedConfig
 from bayscribe_relay.encounters.config import EncountersConfig
 from bayscribe_relay.fleet.config import FleetConfig
+from bayscribe_relay.notes.config import NotesConfig
 from bayscribe_relay.prompts.config import PromptsConfig
 from bayscribe_relay.tracer.config import TracerConfig
 from bayscribe_relay.transcribe.config import TranscribeConfig

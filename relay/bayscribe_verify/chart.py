@@ -25,7 +25,11 @@ from bayscribe_verify.rows import (
     text_sha256,
     within,
 )
+from bayscribe_verify.rows import Heard as Covered
 from bayscribe_verify.trust import Trust, may_sign_custody
+
+_AUDIO = ("audio-sha256", "audio-chain-sha256")
+"""Ends of the identifier systems of a Provenance's audio, in the order of the note's."""
 
 
 def check_utterances(
@@ -56,24 +60,37 @@ def check_letter(row: Letter, files: dict[str, bytes]) -> Iterator[str]:
         note = msgspec.json.decode(content)
         text = note["note"]["content"].encode()
         stated = note["attestation"]["note_sha256"], row.note_sha256
+        resources = {e["resource"]["resourceType"]: e["resource"] for e in _entries(bundle)}
         binary, listed, provenance = (
-            entry["resource"] for entry in msgspec.json.decode(bundle)["entry"]
+            resources[kind] for kind in ("Binary", "DocumentReference", "Provenance")
         )
         sent = base64.b64decode(binary["data"], validate=True)
         told = _extension_sha256(listed)
-        sources = [e["what"]["identifier"]["value"] for e in provenance["entity"]]
+        identifiers = [e["what"]["identifier"] for e in provenance["entity"]]
+        sources = [i["value"] for i in identifiers if str(i["system"]).endswith(_AUDIO)]
+        narratives = [
+            i["value"] for i in identifiers if str(i["system"]).endswith("narrative-sha256")
+        ]
+        same_form = binary["contentType"] == note["note"]["media_type"]
         audio = [note["audio"]["sha256"], note["audio"]["chain_sha256"]]
     except (msgspec.MsgspecError, KeyError, TypeError, ValueError, AttributeError):
         yield "note or Bundle cannot be read"
         return
     digest = hashlib.sha256(text).hexdigest()
-    if {digest} != {*stated, told}:
+    if {digest} != {*stated, *narratives}:
         yield "the note is not the one that was attested"
-    if sent != text:
+    if hashlib.sha256(sent).hexdigest() != told or (same_form and sent != text):
         yield "the Bundle carries another note than was attested"
+    if not same_form and not narratives:
+        yield "the Bundle carries another form of the note and does not say of which"
     if sources != audio:
         yield "the Provenance names other audio than the note"
     yield from _check_answer(row, files.get("answer.json"))
+
+
+def _entries(bundle: bytes) -> list[dict[str, Any]]:
+    entries: list[dict[str, Any]] = msgspec.json.decode(bundle)["entry"]
+    return entries
 
 
 def _extension_sha256(document: dict[str, Any]) -> str:
@@ -129,16 +146,16 @@ def _check_heard(
         hashes += [
             h.pcm_sha256
             for h in heard.segments(part.recording)
-            if h.seq <= part.through_seq and _belongs(h, about)
+            if h.seq <= part.through_seq and _belongs(h, part)
         ]
     stated = note["audio"]["sha256"], note["audio"]["chain_sha256"]
     if (audio_sha256(hashes), chain_sha256(chains)) != stated:
         yield f"signature {row.key}: the note names other audio than the recordings hold"
 
 
-def _belongs(header: SegmentHeader, about: Recording) -> bool:
+def _belongs(header: SegmentHeader, part: Covered) -> bool:
     end = header.wall_ns + header.samples * 10**9 // header.sample_rate
-    return within(header.wall_ns, end, about.bound)
+    return within(header.wall_ns, end, part.bound)
 
 
 def check_audit(rows: Iterable[Audit]) -> Iterator[str]:

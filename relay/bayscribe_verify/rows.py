@@ -65,11 +65,12 @@ class Utterance(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
 
 class Heard(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """How much of a recording a signature covers."""
+    """How much of a recording a signature covers, and which stretches were the encounter's."""
 
     recording: str
     through_seq: int
     chain: str
+    bound: tuple[tuple[int, int | None], ...] = ()
 
 
 class Signature(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
