@@ -393,6 +393,11 @@ def test_every_step_works_without_scripts(chromium: webdriver.Chrome, tmp_path: 
             page.find(".prompt button[value=dismissed]").click()
             page.until_text("#prompts .settled", "Settled (2)")
             page.find(".sign a").click()
+            page.until_text("main", "1 suggestion waits for your decision")
+            assert not page.driver.find_elements(By.CSS_SELECTOR, "form.sign button")
+            page.open(STAY)
+            page.find("#d-icd-2 button[value=accept]").click()
+            page.find(".sign a").click()
             page.find("form.sign button").click()
             page.until_text("#badge", "On its way")
         finally:

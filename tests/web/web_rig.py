@@ -23,6 +23,7 @@ from bayscribe_relay.encounters.desk import Desk
 from bayscribe_relay.pki import files
 from bayscribe_relay.pki.authority import Authority, Issued
 from bayscribe_relay.web.config import OidcConfig, WebConfig
+from bayscribe_relay.web.editing import undecided
 from bayscribe_relay.web.parts import Parts
 from bayscribe_relay.web.people import PasswordFile, Person
 from bayscribe_relay.web.server import Web
@@ -78,11 +79,13 @@ class PlainSigning:
         page = self.preview(stay, clinician)
         if (page.revision, page.sha256) != (revision, sha256):
             raise BadUse("the draft has changed since", "read it again", code="revision")
+        draft = self._clinical.draft(stay)
+        assert draft is not None
+        if undecided(draft):
+            raise BadUse("a suggestion is not decided", "decide on each", code="undecided")
         data = json.dumps(self._note(stay, clinician, page)).encode()
         note = read_note(data)
         letter = await self._outbox.enqueue(note, data, make_bundle(note), hold=False)
-        draft = self._clinical.draft(stay)
-        assert draft is not None
         signed = msgspec.structs.replace(draft, revision=draft.revision + 1, signed_key=letter.key)
         self._clinical.put_draft(signed)
         return letter
