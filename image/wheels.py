@@ -162,6 +162,10 @@ def _trim(site: Path) -> None:
             path.unlink()
     for path in site.rglob("direct_url.json"):
         path.unlink()  # names the folder in which the wheel was built
+        record = path.with_name("RECORD")
+        lines = record.read_text(encoding="utf-8").splitlines(keepends=True)
+        kept = [line for line in lines if f"/{path.name}," not in line]
+        record.write_text("".join(kept), encoding="utf-8")
 
 
 def _byte_code(root: Path, site: Path, declared: Declaration) -> None:

@@ -114,10 +114,6 @@ class HospitalSite:
             self.relay.hub.send(DEVICE, Command(id="hil", name=name, arguments=arguments))
         )
 
-    def met(self) -> bool:
-        """Whether the unit's appliance has a live connection to the relay."""
-        return self.relay is not None and DEVICE in self.relay.hub.connected
-
     def received(self) -> tuple[int, list[EncounterReport], list[str]]:
         """What the relay holds, verified while it is read.
 
