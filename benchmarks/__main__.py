@@ -12,6 +12,7 @@ BENCHMARKS = {
     "fleet": "500 units on one broker: how far the fleet page lags the truth",
     "health": "a day of clean audio through the channel checks: how many fail",
     "ingest": "records and connections a second that a relay takes in durably",
+    "prompt_quiet": "how often a prompt would begin while somebody speaks, on the scenes",
     "transcript": "word errors, cost and latency of the transcript on the committed scenes",
     "tracer": "events a second that the tracer judges, and memory of open encounters",
     "tracer_speech": "precision and recall of what the tracer hears in labelled utterances",

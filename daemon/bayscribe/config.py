@@ -9,8 +9,10 @@ from typing import Annotated, Literal
 
 from msgspec import Meta, Struct
 
+from bayscribe.control.config import ControlConfig
 from bayscribe.errors import ConfigError
 from bayscribe.health.config import HealthConfig
+from bayscribe.indicator.config import IndicatorConfig
 from bayscribe.prompts.config import BayPromptsConfig
 from bayscribe.settings import load
 from bayscribe.telemetry.config import TelemetryConfig
@@ -99,6 +101,8 @@ class Config(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     health: HealthConfig = HealthConfig()
     telemetry: TelemetryConfig | None = None
     prompts: BayPromptsConfig = BayPromptsConfig()
+    indicator: IndicatorConfig = IndicatorConfig()
+    control: ControlConfig = ControlConfig()
     voices: tuple[VoiceConfig, ...] = ()
     primary: str | None = None
 
@@ -113,7 +117,7 @@ def load_config(path: Path) -> Config:
     labels = [voice.label for voice in config.voices]
     if len(set(labels)) != len(labels):
         raise ConfigError(f"{path}: voices: found the same label twice: each needs its own")
-    if config.primary is not None and config.primary not in labels:
+    if config.primary is not None and labels and config.primary not in labels:
         raise ConfigError(
             f"{path}: primary: found {config.primary!r}: expected a label of a [[voices]] table"
         )

@@ -14,7 +14,6 @@ from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
-from cryptography import x509
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
@@ -24,6 +23,7 @@ from bayscribe.audio.capture import CaptureSource
 from bayscribe.audio.channel_check import ChannelCheck
 from bayscribe.audio.profiles import load_profile
 from bayscribe.config import Config, beside
+from bayscribe.control.room import RoomControl
 from bayscribe.diarize.interpreter import load_network
 from bayscribe.diarize.speech import VoiceActivity
 from bayscribe.errors import AudioFormatError, BayscribeError, CaptureError, ConfigError
@@ -31,6 +31,7 @@ from bayscribe.health.facts import Facts
 from bayscribe.health.relay_report import RelayReport
 from bayscribe.health.snapshot import ChannelFault
 from bayscribe.health.unit import profile_path, unit_health, uplink_of
+from bayscribe.identity import unit_identity
 from bayscribe.pipeline import Counters, Output, Pipeline
 from bayscribe.prompts.bay import BayPrompts
 from bayscribe.recorder import Recorder
@@ -45,10 +46,12 @@ from bayscribe.telemetry.messages import StatusFacts
 from bayscribe.telemetry.unit import make_telemetry
 from bayscribe.timestamps import CaptureClock
 from bayscribe.update import fetch
-from bayscribe.uplink.core import Alarm, Identity
+from bayscribe.uplink.core import Alarm, Identity, State
 from bayscribe.uplink.link import Callbacks, Uplink
 from bayscribe.vault.inspect import leave_certificate
 from bayscribe.vault.vault import Vault
+from bayscribe.voices.desk import VoiceDesk
+from bayscribe.voices.store import VoiceStore
 from bayscribe.wire.chain import models_digest
 from bayscribe.wire.identity import device_name
 from bayscribe.wire.messages import Command, Prompt, PromptOutcome, PromptWithdrawn
@@ -81,7 +84,7 @@ class Daemon:
     def __init__(self, config: Config, file: Path) -> None:
         self._config = config
         self._profile = load_profile(profile_path(config, file))
-        certificate, key = _identity(config, file)
+        certificate, key = unit_identity(config, file)
         self._device = device_name(certificate)
         voices = read_voices([(v.label, beside(file, v.recording)) for v in config.voices])
         self._assembly = Assembly(self._profile.geometry, voices, config.primary)
@@ -105,6 +108,12 @@ class Daemon:
         self._recorder = Recorder(self._make_writer(key, file), self._vault, self._uplink.wake)
         self._health = unit_health(config, file, self._device, self._profile)
         self._telemetry = self._make_telemetry(file)
+        self._voices = VoiceDesk(
+            VoiceStore(Path(config.unit.state_directory) / "voices", key),
+            self._assembly.voiceprints,
+            self._assembly.pipeline,
+        )
+        self._room = RoomControl(config, self._source, self._voices.handlers())
         self._clock = CaptureClock()
         self._commands: queue.SimpleQueue[Command] = queue.SimpleQueue()
         self._watchdog = ProgressWatchdog()
@@ -139,6 +148,7 @@ class Daemon:
                 self._housekeep()
             self._stop()
         finally:
+            self._room.stop()
             self._health.stop()
             if self._telemetry is not None:
                 self._telemetry.stop()
@@ -159,6 +169,7 @@ class Daemon:
         if self._config.encounter.mode == "always":
             self._open("always")
         self._source.start()
+        self._room.start()
         if self._telemetry is not None:
             self._telemetry.start()
         self._health.start()
@@ -195,6 +206,7 @@ class Daemon:
             self._clock.note(item)
             if self._pipeline is None:
                 self._idle_check.push(item)
+                self._voices.push(item)
             else:
                 shed, ducked = self._must_shed(), self._prompts.ducks(item)
                 output = self._pipeline.push(item, shed=shed, ducked=ducked)
@@ -231,6 +243,8 @@ class Daemon:
     def _open(self, reason: str) -> None:
         if self._pipeline is not None:
             return
+        self._voices.recording(True)
+        self._assembly.know(self._voices.voiceprints)
         self._pipeline = self._assembly.pipeline()
         self._recorder.open(reason, self._clock.now())
         log.info("recording", extra={"reason": reason})
@@ -241,6 +255,7 @@ class Daemon:
         self._give(self._pipeline.flush())
         self._add_counters(self._pipeline.counters)
         self._pipeline = None
+        self._voices.recording(False)
         self._idle_check = ChannelCheck(self._profile.geometry)
         self._recorder.close(reason, self._clock.now())
         log.info("recording ended", extra={"reason": reason})
@@ -257,8 +272,6 @@ class Daemon:
             actions: dict[str, Callable[[], None]] = {
                 "open_encounter": lambda: self._open("adt"),
                 "close_encounter": lambda: self._close("adt"),
-                "mute": self._source.mute,
-                "unmute": self._source.unmute,
                 "stage_update": partial(self._ask_for_update, command.arguments),
             }
             action = actions.get(command.name)
@@ -300,10 +313,10 @@ class Daemon:
         self._write_state()
 
     def _state(self) -> str:
+        if self._source.is_muted:
+            return "muted"  # before any fault: whoever muted the room must see it
         if not self._source.is_plugged or self._recorder.problem is not None or self._faults():
             return "fault"
-        if self._source.is_muted:
-            return "muted"
         return "recording" if self._recorder.recording else "idle"
 
     def _found(self) -> tuple[tuple[FaultCode, int | None], ...]:
@@ -353,7 +366,11 @@ class Daemon:
             "lost_samples": self._recorder.lost_samples,
             "cpu_s": round(cpu_seconds(), 3),
             "peak_rss_mib": round(peak_rss_mib(), 1),
+            "indicator": self._room.light,
+            "voices": len(self._voices.voiceprints),
         }
+        online = link.state in (State.STREAMING, State.HELD)
+        self._room.show(str(values["state"]), online=online)
         array, disk = self._source.problem, self._recorder.problem
         self._health.update(
             Facts(
@@ -418,7 +435,9 @@ class Daemon:
 
     def _on_message(self, message: Prompt | PromptWithdrawn | Command) -> None:
         """In the uplink's thread."""
-        if isinstance(message, Command):
+        if isinstance(message, Command) and message.name in ("mute", "unmute"):
+            self._room.switch.set(message.name == "mute", "command")
+        elif isinstance(message, Command):
             self._commands.put(message)
         else:
             self._prompts.post(message)
@@ -430,23 +449,3 @@ class Daemon:
     def _on_alarm(self, alarm: Alarm | None) -> None:
         """In the uplink's thread."""
         self._alarm = "" if alarm is None else alarm.code.value
-
-
-def _identity(config: Config, file: Path) -> tuple[x509.Certificate, ec.EllipticCurvePrivateKey]:
-    certificate_path = beside(file, config.uplink.certificate)
-    key_path = beside(file, config.uplink.key)
-    try:
-        certificate = x509.load_pem_x509_certificate(certificate_path.read_bytes())
-        key = serialization.load_pem_private_key(key_path.read_bytes(), None)
-    except OSError as error:
-        raise ConfigError(f"uplink: {error.filename}: {error.strerror}") from None
-    except (ValueError, TypeError):
-        raise ConfigError(
-            "uplink.certificate or uplink.key is not an unencrypted PEM file",
-            "make them with `bayscribe-relay pki device`",
-        ) from None
-    if not isinstance(key, ec.EllipticCurvePrivateKey):
-        raise ConfigError("uplink.key: expected a P-256 key")
-    if key.public_key() != certificate.public_key():
-        raise ConfigError("uplink.key does not belong to uplink.certificate")
-    return certificate, key

@@ -115,6 +115,7 @@ FOUND: list[tuple[str, Snapshot]] = [
     ("models-altered", replace(HEALTHY, models=ModelsView(5, ("speaker",)))),
     ("overload", replace(HEALTHY, load=LoadView(3.0, 0.1))),
     ("overload-far", replace(HEALTHY, load=LoadView(20.0, 0.0))),
+    ("indicator-dark", replace(HEALTHY, indicator="failed")),
     ("not-commissioned", replace(HEALTHY, commissioning=CommissioningView(done=False))),
     (
         "commissioning-untrusted",

@@ -210,6 +210,43 @@ def test_audio_is_recorded_inside_the_sandbox_and_an_orderly_stop_closes_the_seg
     assert restarts == _show(container, "bayscribe.service", "NRestarts")
 
 
+def test_a_prompt_can_sound_inside_the_appliances_sandbox(container: Container) -> None:
+    """The unit's own file with another program: ALSA playback under the same restrictions."""
+    site = next((REPOSITORY / ".venv" / "lib").glob("python3*")).name
+    path = f"{HOUSE}/daemon:{HOUSE}/.venv/lib/{site}/site-packages"
+    container.write(
+        "/usr/bin/sound-probe",
+        f"#!/bin/sh\nPYTHONPATH={path} exec /usr/bin/python3 -c 'import threading\n"
+        "from bayscribe.prompts.clip import chime_clip\n"
+        "from bayscribe.prompts.playback import AlsaSink\n"
+        'AlsaSink("speaker").play(chime_clip(), threading.Event())\n'
+        "'\n",
+        "0755",
+    )
+    container.write(
+        "/etc/sound-probe.conf",
+        "</usr/share/alsa/alsa.conf>\n"
+        "pcm.tofile { type file slave.pcm null format raw "
+        'file "/var/lib/bayscribe-probe/heard.raw" }\n'
+        "pcm.speaker { type plug slave { pcm tofile rate 48000 channels 1 format S16_LE } }\n",
+    )
+    text = (REPOSITORY / "systemd" / "bayscribe.service").read_text()
+    text = re.sub("(?m)^ExecStart=.*", "ExecStart=/usr/bin/sound-probe", text)
+    text = text.replace("Type=notify", "Type=oneshot").replace("Restart=always", "Restart=no")
+    text = re.sub("(?m)^(WatchdogSec|NotifyAccess)=.*", "", text)
+    text = text.replace(
+        "[Service]", "[Service]\nEnvironment=ALSA_CONFIG_PATH=/etc/sound-probe.conf", 1
+    ).replace("StateDirectory=bayscribe", "StateDirectory=bayscribe-probe", 1)
+    text = text.replace("RuntimeDirectory=bayscribe", "RuntimeDirectory=bayscribe-probe", 1)
+    container.write("/etc/systemd/system/sound-probe.service", text)
+    container.run("systemctl", "daemon-reload")
+    done = container.run("systemctl", "start", "sound-probe.service", check=False)
+    journal = container.run("journalctl", "--no-pager", "-u", "sound-probe.service").stdout
+    assert done.returncode == 0, journal
+    heard = container.run("stat", "-L", "-c", "%s", "/var/lib/bayscribe-probe/heard.raw").stdout
+    assert int(heard) > 0.6 * 48_000 * 2
+
+
 def test_the_watchdog_restarts_a_unit_whose_job_does_not_advance(container: Container) -> None:
     show = ("systemctl", "show", "-P", "NRestarts", "bayscribe.service")
     container.run("systemctl", "restart", "bayscribe.service")

@@ -192,6 +192,7 @@ class UnitHealth:
         array = replace(self._reader.array(now_s, facts, acoustics), mixer=self._mixer)
         return Snapshot(
             state=facts.text("state"),
+            indicator=facts.text("indicator"),
             array=array,
             clock=self._clock.look(),
             disk=disk.look(

@@ -231,6 +231,7 @@ class Snapshot:
 
     Attributes:
         state: ``recording``, ``idle``, ``muted`` or ``fault``, as the daemon says; else empty.
+        indicator: ``none``, ``starting``, ``ok`` or ``failed``: the light.
     """
 
     state: str = ""
@@ -246,4 +247,5 @@ class Snapshot:
     models: ModelsView | None = None
     load: LoadView | None = None
     commissioning: CommissioningView | None = None
+    indicator: str = ""
     versions: dict[str, str] = field(default_factory=dict)

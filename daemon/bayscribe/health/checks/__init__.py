@@ -20,6 +20,7 @@ from bayscribe.health.checks import (
     disk_space,
     disk_wear,
     gain_spread,
+    indicator,
     microphone_dead,
     microphone_order,
     microphone_polarity,
@@ -62,4 +63,5 @@ CHECKS: tuple[Check, ...] = (
     certificate,
     models,
     commissioning,
+    indicator,
 )
