@@ -217,8 +217,10 @@ def _units(root: Path) -> None:
     """Install and enable the product's services, as `systemctl enable` does."""
     place = root / "usr/lib/systemd/system"
     for path in sorted((REPOSITORY / "systemd").iterdir()):
-        if path.name not in RELAY_UNITS:
+        if path.is_file() and path.name not in RELAY_UNITS:
             shutil.copy(path, place)
+    # Settings that a site may put into its own bayscribe.service.d.
+    shutil.copytree(REPOSITORY / "systemd/dropins", root / "usr/share/bayscribe/dropins")
     links = root / "etc/systemd/system"
     for unit in ENABLED:
         text = (place / unit).read_text(encoding="utf-8")

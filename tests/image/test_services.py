@@ -25,7 +25,7 @@ def test_no_service_is_exposed_more_than_allowed(name: str) -> None:
 
 
 def test_every_service_of_a_unit_is_started_by_something() -> None:
-    texts = [path.read_text() for path in SYSTEMD.iterdir()]
+    texts = [path.read_text() for path in SYSTEMD.iterdir() if path.is_file()]
     for name in SERVICES:
         if name not in RELAY_UNITS and name not in ENABLED:
             started = re.compile(rf"^(Unit|OnSuccess)={re.escape(name)}$", re.MULTILINE)
