@@ -8,6 +8,7 @@ import asyncio
 import logging
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING, Final
 from zoneinfo import ZoneInfo
 
@@ -18,6 +19,8 @@ from bayscribe_relay.ingest.server import IngestServer
 from bayscribe_relay.writeback.config import Outgoing
 
 if TYPE_CHECKING:
+    from bayscribe_relay.attest.signing import Signing
+    from bayscribe_relay.custody.package import Custody
     from bayscribe_relay.emr_feed.feed import Feed
     from bayscribe_relay.encounters.service import Encounters
     from bayscribe_relay.fleet.subscriber import Fleet
@@ -144,9 +147,33 @@ class Services:
             keys=opening_keys(self._config),
             desk=self.encounters.desk,
             outbox=self.writeback.outbox if self.writeback is not None else None,
+            signing=self._signing() if self.writeback is not None else None,
+            custody=self._custody() if self._config.custody is not None else None,
             fleet=fleet_routes(self.fleet) if self.fleet is not None else None,
         )
         self.web = await stack.enter_async_context(Web.running(self._config.web, parts))
+
+    def _signing(self) -> "Signing":
+        from bayscribe_relay.attest.signing import Signing
+
+        recognisers = {}
+        if self.transcriber is not None:
+            model = self.transcriber.model
+            recognisers[model.sha256] = (model.name, model.version)
+        return Signing(self.clinical, recognisers=recognisers)
+
+    def _custody(self) -> "Custody":
+        from bayscribe_relay.custody.config import Signer
+        from bayscribe_relay.custody.package import Custody
+        from bayscribe_relay.pki import files
+
+        config = self._config
+        return Custody(
+            clinical=self.clinical,
+            signer=Signer.load(config.custody),
+            device_ca=files.read(Path(config.tls.device_ca)),
+            opening=opening_keys(config),
+        )
 
 
 def sender(hub: Hub) -> Callable[[str, ToDevice], bool]:
