@@ -6,6 +6,7 @@ import sys
 
 BENCHMARKS = {
     "appliance": "CPU, memory and latency of the whole appliance pipeline on a recording",
+    "attribution": "whose speech is whose: ceiling, shelf, one microphone, video visit",
     "buffer": "durable appends, recovery time and write volume of the buffer",
     "feed": "HL7 messages a second with durable acknowledgement, and what kill -9 loses",
     "feed_fuzz": "1,000,000 broken HL7 messages and 100,000 notifications: about two hours",

@@ -99,7 +99,6 @@ class CaptureSource:
         self.profile = profile
         self.device = device
         self._period, self._periods = period_frames, periods
-        self._channels = profile.channels
         self._reference = list(profile.playback_loopback)
         self._limit = round(longest_backlog_s * profile.sample_rate)
         self._items: queue.SimpleQueue[Item] = queue.SimpleQueue()
@@ -302,7 +301,7 @@ class CaptureSource:
         self._end_drop()
         block = Block(
             self._next,
-            np.ascontiguousarray(pcm[:, self._channels]),
+            self.profile.pick(pcm),
             self._clock.time_of(self._next),
             self._sounds(pcm),
         )

@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from bayscribe.errors import ConfigError, ProfileError
 from bayscribe.resources import firmware_config
 from bayscribe.settings import load
+from bayscribe.stream import Pcm
 from bayscribe.units import SAMPLE_RATE
 
 LARGEST_APERTURE_M = 1.0
@@ -87,6 +88,8 @@ class ArrayProfile(Struct, frozen=True):
         microphones: in profile order, the order of every ``(frames, mics)`` array.
         sensitivity_dbfs_at_94db_spl: RMS level re full scale of a 1 kHz tone of 1 Pa.
         playback_loopback: ALSA channels that carry what the unit itself plays.
+        summed_channels: ALSA channels that are added to the only microphone's: parts of one
+            conversation (near and far end of a video visit), not places in a room.
         name: what commands call it.
         maker: maker and product.
         compass_deg: compass bearing of the profile's x axis once mounted.
@@ -98,6 +101,7 @@ class ArrayProfile(Struct, frozen=True):
     microphones: Annotated[tuple[Microphone, ...], Meta(min_length=1)]
     sensitivity_dbfs_at_94db_spl: Annotated[float, Meta(ge=-80, le=0)] = -26.0
     playback_loopback: tuple[int, ...] = ()
+    summed_channels: tuple[int, ...] = ()
     name: str = ""
     maker: str = ""
     compass_deg: Annotated[float, Meta(ge=0, lt=360)] = 0.0
@@ -107,6 +111,15 @@ class ArrayProfile(Struct, frozen=True):
     def channels(self) -> NDArray[np.intp]:
         """ALSA channel of each microphone: intp (mics,)."""
         return np.array([mic.channel for mic in self.microphones], dtype=np.intp)
+
+    def pick(self, pcm: Pcm) -> Pcm:
+        """The microphones, int16 (n, mics), of all ALSA channels, int16 (n, alsa_channels)."""
+        if not self.summed_channels:
+            return np.ascontiguousarray(pcm[:, self.channels])
+        both = [*self.channels, *self.summed_channels]
+        total = pcm[:, both].astype(np.int32).sum(axis=1, keepdims=True)
+        summed: Pcm = np.clip(total, -32768, 32767).astype(np.int16)
+        return summed
 
     @property
     def geometry(self) -> NDArray[np.float64]:
@@ -152,7 +165,13 @@ def _check(profile: ArrayProfile, path: Path) -> None:
             f"{path}: sample_rate: found {profile.sample_rate}, expected {SAMPLE_RATE}",
             "let an ALSA plug PCM convert the source's rate",
         )
-    used = [mic.channel for mic in profile.microphones] + list(profile.playback_loopback)
+    used = [mic.channel for mic in profile.microphones]
+    used += [*profile.playback_loopback, *profile.summed_channels]
+    if profile.summed_channels and len(profile.microphones) > 1:
+        raise ProfileError(
+            f"{path}: summed_channels: {len(profile.microphones)} microphones, expected one",
+            "channels are either summed to one or places in a room",
+        )
     for channel in used:
         if not 0 <= channel < profile.alsa_channels:
             raise ProfileError(

@@ -118,11 +118,9 @@ class Recording:
             AudioFormatError: the file ends before its header says: everything up to there
                 has been given.
         """
-        pick = None
-        if self._file.channels == self.profile.alsa_channels:
-            pick = self.profile.channels
+        whole = self._file.channels == self.profile.alsa_channels
         for first, pcm in self._read(frames):
-            yield Block(first, pcm if pick is None else np.ascontiguousarray(pcm[:, pick]))
+            yield Block(first, self.profile.pick(pcm) if whole else pcm)
 
     def alsa_frames(self, frames: int = 65_536) -> Iterator[Pcm]:
         """All ALSA channels, int16 (n, alsa_channels), as the array would have given them.

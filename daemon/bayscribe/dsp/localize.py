@@ -126,6 +126,7 @@ class DirectionEvidence:
         self._frequencies: Floats = every[self._bins]
         self._bands = np.searchsorted(self._frequencies, BAND_EDGES_HZ)
         self.azimuths = np.arange(0.0, 360.0, AZIMUTH_STEP_DEG)
+        self._active = np.arange(len(self._mics))  # of one microphone too, which use() ignores
         self.use(np.ones(len(self._mics), bool))
 
     def use(self, active: NDArray[np.bool_]) -> None:
