@@ -157,7 +157,7 @@ def _trim(site: Path) -> None:
             shutil.rmtree(folder)
     for name in ("bin", "include", "share"):
         shutil.rmtree(site / name, ignore_errors=True)
-    for pattern in ("*.pyi", "*.a", "*.lib"):
+    for pattern in ("*.pyi", "*.a", "*.lib", "libLiteRtWebGpuAccelerator.so"):
         for path in site.rglob(pattern):
             path.unlink()
     for path in site.rglob("direct_url.json"):
