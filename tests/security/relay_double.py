@@ -67,8 +67,10 @@ class RelayDouble:
     def prompt(self, ident: str, text: str, expires_ns: int, speech: bytes | None = None) -> None:
         self._send(Prompt(id=ident, text=text, speech=speech, expires_wall_ns=expires_ns))
 
-    def command(self, name: str) -> None:
-        self._send(Command(id=f"{name}-{time.monotonic_ns()}", name=name))
+    def command(self, name: str, arguments: dict[str, str] | None = None) -> None:
+        self._send(
+            Command(id=f"{name}-{time.monotonic_ns()}", name=name, arguments=arguments or {})
+        )
 
     def await_outcome(self) -> PromptOutcome:
         return self._outcomes.get(timeout=PATIENCE_S)
