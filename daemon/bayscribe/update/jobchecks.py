@@ -26,6 +26,7 @@ from bayscribe import __version__, resources, settings
 from bayscribe.diarize.interpreter import Manifest
 from bayscribe.errors import BayscribeError
 from bayscribe.health import report
+from bayscribe.health.finding import Severity
 from bayscribe.segments.sealer import ChainWriter, Moment, Origin
 from bayscribe.stream import CutSegment
 from bayscribe.units import SampleIndex
@@ -134,7 +135,8 @@ class JobChecks:
             return Check("health", False, "no report yet")
         if not found.own_work_ok:
             own = {check.name for check in found.checks if check.own}
-            said = [problem.code for problem in found.problems if problem.check in own]
+            alarms = (one for one in found.problems if one.severity == Severity.ALARM.word)
+            said = [one.code for one in alarms if one.check in own]
             return Check("health", False, " ".join(said))
         return Check("health", True, found.severity)
 

@@ -15,6 +15,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
+import soundfile
 from image.commands import sh
 from image.declaration import declaration
 from image.disk import Disk, data_partition, put
@@ -27,6 +29,7 @@ REPOSITORY = Path(__file__).resolve().parents[3]
 SCENE = REPOSITORY / "tests" / "scenes" / "excerpt-4mic-70db" / "mics.flac"
 PROFILE = "circle-4-32mm"
 DISK_MIB = 2048
+SCENE_TIMES = 20
 HERE = "/var/lib/recorded-mic"
 RUN = "/run/bayscribe/mic"
 
@@ -123,7 +126,9 @@ def lay_microphone(folder: Path) -> None:
     text = text.replace(str(plugin_library()), f"{HERE}/{LIBRARY}")
     (folder / "asound.conf").write_text(text)
     shutil.copy(plugin_library(), folder / LIBRARY)
-    shutil.copy(SCENE, folder / "scene.flac")
+    # Long enough for the slowest start: behind its end the microphone is as good as dead.
+    sound, rate = soundfile.read(SCENE, dtype="int16", always_2d=True)
+    soundfile.write(folder / "scene.flac", np.tile(sound, (SCENE_TIMES, 1)), rate)
     for path in (folder, *folder.rglob("*")):
         path.chmod(0o755 if path.is_dir() else 0o644)
 
