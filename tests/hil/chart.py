@@ -93,7 +93,7 @@ class Chart:
         self.note.write_text(text + "\n")
         arguments = ("--port", str(self.emr_port))
         with EmrProcess(self.folder / "emr", {"latency": _SLOW}, arguments) as emr:
-            emr.seed(*_HOSPITAL)
+            emr.seed(*HOSPITAL)
             emr.script({"fault": "answer-lost", "operation": "transaction"})
             command = [str(BIN / "bayscribe-gateway"), "serve", "--config", str(self.config)]
             gateway = Service("gateway", command, self._bay.folder / "gateway.log", {})
@@ -129,7 +129,7 @@ class Chart:
 
 
 _SLOW = {"write": [0.8, 1.2], "read": [0.05, 0.1], "mdm": [0.8, 1.2]}
-_HOSPITAL: list[dict[str, Any]] = [
+HOSPITAL: list[dict[str, Any]] = [
     {"resourceType": "Patient", "id": "pat-1"},
     {
         "resourceType": "Encounter",
