@@ -17,10 +17,10 @@ TALKS_FROM = 0.3
 over a talker costs more than one that comes a second later."""
 
 NEAR_TALKS_FROM = -0.5
-"""Log-odds of the microphones from which somebody is taken to speak. On the repository's
-scenes at -0.5 one 40 ms step in twenty that would do for a prompt has a talker in it, at
-0.0 one in fifteen; below -1 nothing is ever quiet in a bay of 70 dB (`prompt_quiet` among
-the benchmarks prints the figures)."""
+"""Log-odds of the microphones from which somebody is taken to speak. Chosen so that no prompt
+began over a talker on the repository's two scenes; below -1 nothing is ever quiet in a bay of
+70 dB. The price is silence: few of the true pauses are found (`prompt_quiet` among the
+benchmarks prints the figures)."""
 
 _STEP = 1024
 """Samples. Voice activity comes every 512; a wider step is a hole."""
