@@ -1,0 +1,7 @@
+"""How well the appliance hears: scorers, and the command that applies them.
+
+What lives here: the scores of diarization, attribution, direction and audio
+against a scene's truth, and the command that runs ``bayscribe process`` over
+scenes and prints them. What may not: anything that the product imports, and
+any threshold of the product, which a scorer must not know.
+"""

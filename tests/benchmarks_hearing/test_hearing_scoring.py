@@ -1,0 +1,109 @@
+"""The scorers of hearing, on examples that can be worked out by hand."""
+
+import math
+from pathlib import Path
+
+import numpy as np
+import pytest
+from benchmarks.hearing.scoring import (
+    Turn,
+    attribution,
+    diarization_error,
+    direction_error,
+    percentiles,
+    read_rttm,
+    si_sdr,
+    word_errors,
+)
+
+REFERENCE = [Turn(0.0, 4.0, "clinician"), Turn(3.0, 6.0, "nurse"), Turn(8.0, 10.0, "patient")]
+
+
+def test_the_reference_itself_scores_without_error() -> None:
+    for collar in (0.0, 0.25):
+        assert diarization_error(REFERENCE, REFERENCE, 10.0, collar).rate == 0.0
+        assert attribution(REFERENCE, REFERENCE, 10.0, "clinician", collar).accuracy == 1.0
+
+
+def test_labels_are_mapped_to_the_best_speakers() -> None:
+    renamed = [Turn(turn.start, turn.end, f"x{turn.label}") for turn in REFERENCE]
+    assert diarization_error(REFERENCE, renamed, 10.0).rate == 0.0
+
+
+def test_diarization_parts_by_hand() -> None:
+    heard = [Turn(0.0, 6.0, "a"), Turn(7.0, 10.0, "b")]
+    error = diarization_error(REFERENCE, heard, 10.0)
+    assert error.total == pytest.approx(9.0)
+    assert error.missed == pytest.approx(1.0)  # one of two talkers from 3 to 4 s
+    assert error.false_alarm == pytest.approx(1.0)  # 7 to 8 s
+    assert error.confusion == pytest.approx(2.0)  # the nurse alone, 4 to 6 s
+    assert error.rate == pytest.approx(4.0 / 9.0)
+
+
+def test_a_collar_forgives_a_boundary_and_no_more() -> None:
+    reference = [Turn(1.0, 3.0, "a")]
+    late = [Turn(1.2, 3.0, "a")]
+    assert diarization_error(reference, late, 4.0).missed == pytest.approx(0.2)
+    assert diarization_error(reference, late, 4.0, 0.25).rate == 0.0
+    later = [Turn(1.5, 3.0, "a")]
+    assert diarization_error(reference, later, 4.0, 0.25).missed == pytest.approx(0.25)
+
+
+def test_nothing_heard_is_all_missed() -> None:
+    assert diarization_error(REFERENCE, [], 10.0).rate == 1.0
+    score = attribution(REFERENCE, [], 10.0, "clinician")
+    assert score.accuracy == 0.0
+    assert score.undetected == score.total == pytest.approx(7.0)
+
+
+def test_attribution_parts_by_hand() -> None:
+    reference = [Turn(0.0, 4.0, "clinician"), Turn(5.0, 9.0, "nurse")]
+    heard = [
+        Turn(0.0, 1.0, "clinician"),
+        Turn(1.0, 2.0, "nurse"),
+        Turn(2.0, 3.0, "unknown-1"),
+        Turn(5.0, 6.0, "clinician"),
+        Turn(6.0, 8.0, "unknown-1"),
+    ]
+    score = attribution(reference, heard, 10.0, "clinician")
+    assert score.correct == pytest.approx(3.0)  # 0 to 1 s and 6 to 8 s
+    assert score.missed == pytest.approx(2.0)
+    assert score.abstained == pytest.approx(1.0)
+    assert score.false == pytest.approx(1.0)
+    assert score.undetected == pytest.approx(2.0)
+    assert score.accuracy == pytest.approx(3.0 / 8.0)
+
+
+def test_angles_wrap_and_a_missing_estimate_is_no_hit() -> None:
+    error = direction_error([355.0, 10.0, 90.0, 180.0], [5.0, 25.0, 150.0, None])
+    assert (error.within_10, error.within_20) == (0.25, 0.5)
+    assert error.median == pytest.approx(15.0)
+    assert error.missed == 0.25
+    with pytest.raises(ValueError, match="as many estimates"):
+        direction_error([1.0], [])
+
+
+def test_si_sdr_ignores_scale_and_measures_orthogonal_noise() -> None:
+    wanted = np.array([1.0, -1.0, 1.0, -1.0])
+    noise = np.array([1.0, 1.0, -1.0, -1.0])
+    assert si_sdr(wanted, 3.0 * wanted) == math.inf
+    assert si_sdr(wanted, 5.0 * (wanted + 0.1 * noise)) == pytest.approx(20.0)
+    with pytest.raises(ValueError, match="silent"):
+        si_sdr(np.zeros(4), wanted)
+
+
+def test_word_errors_and_percentiles() -> None:
+    assert word_errors(["two", "litres", "of", "ringer"], ["two", "litres", "of", "ringer"]) == 0
+    assert word_errors(["two", "litres", "of", "ringer"], ["two", "leaders", "ringer", "now"]) == 3
+    assert word_errors(["a", "b"], []) == 2
+    assert percentiles([1.0, 2.0, 3.0])[0] == 2.0
+    assert all(math.isnan(value) for value in percentiles([]))
+
+
+def test_rttm_is_read_and_a_broken_line_named(tmp_path: Path) -> None:
+    path = tmp_path / "x.rttm"
+    path.write_text("SPEAKER x 1 1.5 2.0 <NA> <NA> nurse <NA> <NA>\n")
+    assert read_rttm(path) == [Turn(1.5, 3.5, "nurse")]
+    path.write_text("SPEAKER x 1 now\n")
+    with pytest.raises(ValueError, match=r"x\.rttm:1"):
+        read_rttm(path)
