@@ -16,7 +16,7 @@ for entry in /sys/class/block/*/uevent; do
     [ -z "$name" ] || ln -s "/dev/$device" "/dev/disk/by-partlabel/$name"
 done
 mount -o ro /dev/ubdb /run/bundles || echo BROKEN bundles
-# The unit forgets which releases it has had, so that two bundles serve for all cuts.
+# The unit forgets which releases it has had, so that three bundles serve for all cuts.
 echo '{"version":"0.1.0","release":1,"architecture":"amd64"}' > /run/release.json
 own=$(python3 -c 'import json; print(json.load(open("/usr/share/bayscribe/release.json"))["release"])')
 mount -o bind /run/release.json /usr/share/bayscribe/release.json
@@ -25,8 +25,8 @@ rm -f /var/lib/bayscribe-update/floor
 echo "RUNNING $own"
 dbus-daemon --system --fork 2>&1
 rauc service > /run/rauc.log 2>&1 &
-python3 - "$own" <<'PYTHON' || { cat /run/rauc.log; echo BROKEN update; }
-import shutil, subprocess, sys
+python3 - <<'PYTHON' || { cat /run/rauc.log; echo BROKEN update; }
+import re, shutil, subprocess
 from pathlib import Path
 from bayscribe.update.confirm import confirm
 from bayscribe.update.install import examine, install
@@ -37,14 +37,17 @@ machine = Machine()
 outcome, _ = confirm(machine, lambda: [Check("cuts", True, "")])
 (machine.state / "floor").unlink(missing_ok=True)
 print("CONFIRMED", outcome.value, flush=True)
-(bundle,) = [p for p in Path("/run/bundles").glob("*.raucb") if f"-{sys.argv[1]}-" not in p.name]
+take = re.search(r"cut.take=(\d+)", Path("/proc/cmdline").read_text())[1]
+(bundle,) = Path("/run/bundles").glob(f"*-{take}-*.raucb")
 told = examine(bundle)
 print("INSTALLING", told.release.release, flush=True)
 if "unguarded" in Path("/proc/cmdline").read_text():
     # The control: an updater that puts the slot on trial, and then writes it.
     slot = "b" if machine.slot() == "a" else "a"
     machine.sector().write(machine.sector().read().with_state(slot, "3", first=slot))
+    print("UNGUARDED", slot, flush=True)
     subprocess.run(["mount", "-o", "loop,ro", bundle, "/tmp"], check=True)
+    print("WRITING", slot, flush=True)
     shutil.copyfile("/tmp/slot.img", machine.device(slot))
 else:
     slot = install(told, machine)

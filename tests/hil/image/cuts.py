@@ -3,7 +3,7 @@
 The machine is User-Mode Linux, because a start takes seconds in it; partitions, initial RAM
 disk, slots, rauc and updater are the unit's own.
 
-After every cut: the slot that starts next must hold one of the two releases to the last byte,
+After every cut: the slot that starts next must hold one of three releases to the last byte,
 and the next start must come up from it. The control, an updater that puts the slot on trial
 before it writes it, must leave a mixed system.
 """
@@ -22,10 +22,10 @@ from image.commands import sh
 from image.declaration import REPOSITORY
 from image.disk import data_partition, put
 
-from bayscribe.update.bootstate import BootState
+from bayscribe.update.bootstate import BootState, Slot, other
 from hil.image.builds import Built, built, variant
-from hil.image.disks import LAYOUT, boot_state, set_boot_state
-from hil.image.uml import Machine, System, UmlError, next_start, ram_disk
+from hil.image.disks import LAYOUT, boot_state, set_boot_state, slot_head
+from hil.image.uml import Machine, System, UmlError, held, next_start, ram_disk
 
 WORK = REPOSITORY / ".build" / "hil-update-cuts"
 VARIANTS = REPOSITORY / ".build" / "hil-variants"
@@ -34,7 +34,7 @@ BEFORE_INSTALL = 0.15
 
 
 Parts = tuple[Path, Path, Path, list[System]]
-"""Disk, bundles' disk, initial RAM disk and the two releases."""
+"""Disk, bundles' disk, initial RAM disk and the three releases."""
 
 
 @dataclass
@@ -49,9 +49,9 @@ class Tally:
 
 
 def known_systems(base: Built) -> list[System]:
-    """The two releases."""
+    """The three releases."""
     systems = []
-    for release in (base.release + 1, base.release + 2):
+    for release in range(base.release + 1, base.release + 4):
         made = variant(base, release, VARIANTS, signer=base.work.parent / "keys")
         slot = made.with_suffix(".slot")
         digest = sh("sha256sum", slot).split()[0]
@@ -60,7 +60,7 @@ def known_systems(base: Built) -> list[System]:
 
 
 def prepare(base: Built) -> Parts:
-    """Disk, bundles' disk, initial RAM disk and the two releases."""
+    """Disk, bundles' disk, initial RAM disk and the three releases."""
     systems = known_systems(base)
     disk = WORK / "unit.img"
     sh("cp", "--sparse=always", base.image, disk)
@@ -90,6 +90,18 @@ def phase(said: str) -> str:
     return found[-1].lower() if found else "starting"
 
 
+def wanted(
+    disk: Path, slot: Slot, runs: System, systems: Sequence[System], chance: random.Random
+) -> str:
+    """For the kernel's command line: which release to install.
+
+    One that neither slot holds, or a slot half written would look whole.
+    """
+    there = held(disk, other(slot), systems)
+    free = [system for system in systems if system not in (runs, there)]
+    return f"cut.take={chance.choice(free).release}"
+
+
 def one_cut(
     number: int,
     disk: Path,
@@ -104,7 +116,8 @@ def one_cut(
         UmlError: the unit did not start, or a mixed system would.
     """
     slot, system = next_start(disk, systems)
-    machine = Machine(disk, *rest, slot, WORK / f"cut-{number:03d}.log")
+    take = wanted(disk, slot, system, systems, chance)
+    machine = Machine(disk, *rest, slot, WORK / f"cut-{number:03d}.log", take)
     try:
         if chance.random() < BEFORE_INSTALL:
             time.sleep(chance.uniform(0.0, 4.0))
@@ -159,14 +172,18 @@ def control(parts: Parts, cuts: int, chance: random.Random) -> bool:
     disk, bundles, ram, systems = parts
     for number in range(cuts):
         try:
-            slot, _ = next_start(disk, systems)
+            slot, system = next_start(disk, systems)
         except UmlError as error:
             print(f"control, after cut {number}: {error}", flush=True)
             return True
-        machine = Machine(disk, bundles, ram, slot, WORK / f"control-{number}.log", "unguarded")
+        take = wanted(disk, slot, system, systems, chance)
+        log = WORK / f"control-{number}.log"
+        machine = Machine(disk, bundles, ram, slot, log, take, "unguarded")
         try:
-            machine.wait_for("INSTALLING")
-            time.sleep(chance.uniform(0.5, 3.0))
+            before = slot_head(disk, other(slot))
+            machine.wait_for("WRITING")
+            while slot_head(disk, other(slot)) == before and "INSTALLED" not in machine.said():
+                time.sleep(0.01)  # until the first of it has reached the disk
         finally:
             machine.cut()
     return False

@@ -46,3 +46,10 @@ def slot_sha256(disk: Path, slot: Slot, size: int) -> str:
             digest.update(chunk)
             left -= len(chunk)
     return digest.hexdigest()
+
+
+def slot_head(disk: Path, slot: Slot) -> bytes:
+    """The first bytes of a slot, in which any two releases differ."""
+    with disk.open("rb") as file:
+        file.seek(LAYOUT.places[f"slot-{slot}"][0] * MIB)
+        return file.read(4 * MIB)

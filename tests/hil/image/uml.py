@@ -42,6 +42,14 @@ def ram_disk(base: Built, path: Path, first: str) -> None:
     path.write_bytes(initrd.build(base.work / "root", kernel, WANTED, first=first))
 
 
+def held(disk: Path, slot: Slot, systems: Sequence[System]) -> System | None:
+    """Which of the systems a slot holds, to the last byte."""
+    for system in systems:
+        if slot_sha256(disk, slot, system.slot_bytes) == system.slot_sha256:
+            return system
+    return None
+
+
 def next_start(disk: Path, systems: Sequence[System]) -> tuple[Slot, System]:
     """What GRUB would start now, with an attempt taken; the slot must be whole.
 
@@ -54,10 +62,10 @@ def next_start(disk: Path, systems: Sequence[System]) -> tuple[Slot, System]:
         raise UmlError(f"nothing would start: {state}")
     if state.of(slot) in ("1", "2", "3"):
         set_boot_state(disk, state.with_state(slot, str(int(state.of(slot)) - 1)))
-    for system in systems:
-        if slot_sha256(disk, slot, system.slot_bytes) == system.slot_sha256:
-            return slot, system
-    raise UmlError(f"slot {slot} holds a mixed system: {state}")
+    system = held(disk, slot, systems)
+    if system is None:
+        raise UmlError(f"slot {slot} holds a mixed system: {state}")
+    return slot, system
 
 
 class Machine:
