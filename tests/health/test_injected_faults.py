@@ -20,7 +20,8 @@ pytestmark = pytest.mark.slow
 WITHIN_S = 5.0
 COUNTED = ("array-absent", "array-reopened", "sound-lost", "short-reads")
 AHEAD_S = 1.5
-"""Capture's counters run ahead of the sound that a busy machine has not yet taken from it."""
+"""Capture's counters run ahead of the sound that a busy machine has not yet taken from it,
+and a gap moves what is played against the stream's own time."""
 
 INJECTED = [
     ("dead 2", "microphone-dead", "2", 2.0),
@@ -103,7 +104,7 @@ def test_fault_is_named_within_five_seconds_of_audio(
     while (code, subject) not in listener.named and listener.at_s < at_s + WITHIN_S:
         listener.turn()
     assert (code, subject) in listener.named, listener.named
-    ahead = AHEAD_S if code in COUNTED else 0.1
-    assert at_s - ahead <= listener.named[code, subject] <= at_s + WITHIN_S
+    assert at_s - AHEAD_S <= listener.named[code, subject] <= at_s + WITHIN_S
+    # A busy machine may lose sound of its own; nothing else may be named before its time.
     early = {key for key, seen in listener.named.items() if seen < at_s - AHEAD_S}
-    assert early == set()
+    assert {key for key in early if key[0] not in COUNTED} == set()
