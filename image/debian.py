@@ -11,11 +11,7 @@ from image.declaration import Architecture, Declaration
 
 APT = Path("/etc/apt")
 ARCHIVE_KEYS = "debian-archive-"
-PLAIN = """\
-# A unit takes nothing from here: it is updated as a whole, by signed bundles.
-deb http://deb.debian.org/debian {suite} main
-deb http://deb.debian.org/debian-security {suite}-security main
-"""
+PLAIN = "# A unit takes nothing from an archive: it is updated as a whole, by signed bundles.\n"
 EXCLUDED = ("doc", "man", "locale", "info", "lintian", "bug")
 
 

@@ -191,7 +191,7 @@ def _overlay(root: Path, declared: Declaration, release: Release, keyring: Path)
     (root / "etc/hostname").write_text(f"{declared.hostname}\n", encoding="ascii")
     apt = root / "etc/apt"
     apt.mkdir()
-    (apt / "sources.list").write_text(debian.PLAIN.format(suite=declared.suite), encoding="ascii")
+    (apt / "sources.list").write_text(debian.PLAIN, encoding="ascii")
     for name, target in LINKS.items():
         path = root / name
         path.parent.mkdir(parents=True, exist_ok=True)

@@ -228,8 +228,8 @@ def test_nothing_that_goes_into_an_image_holds_a_secret_or_names_the_building_ma
         assert not hosts, (path, hosts)
 
 
-def test_a_units_own_apt_names_debian_and_nobody_else() -> None:
-    assert set(re.findall(r"https?://([^/\s]+)", debian.PLAIN)) == {"deb.debian.org"}
+def test_a_units_own_apt_names_nobody() -> None:
+    assert "://" not in debian.PLAIN
 
 
 def test_an_architecture_that_is_none_is_refused() -> None:
