@@ -118,7 +118,7 @@ def _fluids(facts: Sequence[ClinicalEvent], zone: tzinfo) -> list[Placed]:
         drug = event.display or "Crystalloid"
         text = f"{drug} {wording.number(event.volume_ml)} mL given {span}."
         placed.append((kinds.MEDICATIONS, sentence(f"fluid-{event.id}", text, [event])))
-    weights = [pair for pair in numeric(facts, "vital.weight_kg") if pair[1] > 0]
+    weights = [w for w in numeric(facts, "vital.weight_kg") if w[1] > 0 and w[0].unit]
     if not weights:
         return placed
     weight, exact = weights[-1]

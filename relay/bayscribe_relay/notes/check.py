@@ -136,6 +136,10 @@ def check_links(
     ]
 
 
+def _without_fillers(text: str) -> str:
+    return " ".join(word for word in text.split() if wording.bare(word) not in wording.FILLERS)
+
+
 def _offered(sentence: Sentence) -> Sentence:
     if not sentence.original:
         return sentence
@@ -183,7 +187,9 @@ class Sources:
         self, sentence: Sentence, events: Sequence[ClinicalEvent], spoken: Sequence[Utterance]
     ) -> str:
         text = sentence.text.replace(wording.DOUBTFUL, "")
-        source = " ".join([*(u.text for u in spoken), *(self._words(e) for e in events)])
+        said = " ".join(u.text for u in spoken)
+        # "3 um mg" is quoted as "3 mg": what fillers part belongs together.
+        source = " ".join([said, _without_fillers(said), *(self._words(e) for e in events)])
         times = {t for e in events for t in self._times(e)} | set(_TIME.findall(source))
         if not set(_TIME.findall(text)) <= times:
             return "a time is not its source's"

@@ -95,7 +95,7 @@ def _link_to_sepsis(ident: str, what: str, events: Sequence[ClinicalEvent]) -> S
 
 def _shock(facts: Sequence[ClinicalEvent]) -> list[Sentence]:
     pressors = [e for e in facts if e.kind == "med_given" and e.concept == "med.vasopressor"]
-    weights = [pair for pair in numeric(facts, "vital.weight_kg") if pair[1] > 0]
+    weights = [w for w in numeric(facts, "vital.weight_kg") if w[1] > 0 and w[0].unit]
     boluses = [e for e in facts if e.kind == "med_given" and e.concept == "med.crystalloid_bolus"]
     if not pressors or not weights or not boluses:
         return []
