@@ -1,4 +1,4 @@
-"""For every test: properties without time limit and with repeatable draws, logging left as it was found."""
+"""For every test: properties draw repeatably and unhurried, logging is left as it was found."""
 
 import logging
 from collections.abc import Iterator
