@@ -397,7 +397,9 @@ def test_every_step_works_without_scripts(chromium: webdriver.Chrome, tmp_path: 
             assert not page.driver.find_elements(By.CSS_SELECTOR, "form.sign button")
             page.open(STAY)
             page.find("#d-icd-2 button[value=accept]").click()
+            page.until(lambda: "#draft" in page.driver.current_url, "the page with the outcome")
             page.find(".sign a").click()
+            page.until(lambda: "/sign" in page.driver.current_url, "the page to sign on")
             page.find("form.sign button").click()
             page.until_text("#badge", "On its way")
         finally:
