@@ -18,7 +18,7 @@ import resource
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, Final
 
@@ -282,13 +282,25 @@ def fuzz_messages(
     Returns:
         wrong-patient events, faults of our code, and the target for its counters.
     """
+    return _fuzz("messages", Target.take, any_message, count, seed, progress=progress)
+
+
+def _fuzz(
+    what: str,
+    send: Callable[[Target, list[bytes]], None],
+    make: Callable[[random.Random, int], bytes],
+    count: int,
+    seed: int,
+    *,
+    progress: bool,
+) -> tuple[int, list[str], Target]:
     rng = random.Random(seed)
     wrong, faults, done = 0, [], 0
     begun = time.monotonic()
     with target() as feed:
         while done < count:
             number = min(RUN, count - done)
-            feed.take([any_message(rng, done + i) for i in range(number)])
+            send(feed, [make(rng, done + i) for i in range(number)])
             done += number
             wrong += feed.wrong_patients()
             if done % RESET_EVERY < RUN:
@@ -297,7 +309,7 @@ def fuzz_messages(
                 if progress:
                     rate = done / (time.monotonic() - begun)
                     print(
-                        f"{done:>9} messages  {rate:6.0f}/s  {resident_mib():6.1f} MiB  "
+                        f"{done:>9} {what}  {rate:6.0f}/s  {resident_mib():6.1f} MiB  "
                         f"wrong patient {wrong}  faults {len(faults)}",
                         flush=True,
                     )
@@ -390,27 +402,7 @@ def fuzz_notifications(
     The resources that a notification brings are put into the inbox as the fetcher does, with
     the Patient and Encounter that they point to in the same Bundle.
     """
-    rng = random.Random(seed)
-    wrong, faults, done = 0, [], 0
-    begun = time.monotonic()
-    with target() as feed:
-        while done < count:
-            number = min(RUN, count - done)
-            feed.notify([any_notification(rng, done + i) for i in range(number)])
-            done += number
-            wrong += feed.wrong_patients()
-            if done % RESET_EVERY < RUN:
-                faults += feed.internal_faults()
-                feed.empty()
-                if progress:
-                    rate = done / (time.monotonic() - begun)
-                    print(
-                        f"{done:>9} notifications  {rate:6.0f}/s  {resident_mib():6.1f} MiB  "
-                        f"wrong patient {wrong}  faults {len(faults)}",
-                        flush=True,
-                    )
-        faults += feed.internal_faults()
-        return wrong, faults, feed
+    return _fuzz("notifications", Target.notify, any_notification, count, seed, progress=progress)
 
 
 def resident_mib() -> float:

@@ -31,9 +31,9 @@ REPOSITORY = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(REPOSITORY / "tests"))
 
 from faults.kill_harness import Victim, verify_store  # noqa: E402 - the tests' folder comes first
-from faults.kill_synthetic import free_port  # noqa: E402
 from faults.recorder import MemoryBuffer  # noqa: E402
 from faults.rig import Enrolled, Site, identity_of, uplink_config  # noqa: E402
+from free_ports import free_port  # noqa: E402
 
 SAMPLES = 5 * 16_000
 DEVICES = 40

@@ -104,24 +104,21 @@ class Assembly:
     @property
     def models(self) -> dict[str, bytes]:
         """SHA-256 of each network in use, by name."""
-        networks = (
-            self._speech,
-            self._speaker,
-            self._presence,
-            self._bearings,
-        )
+        networks = (self._speech, self._speaker, self._presence, self._bearings)
         return {network.name: network.sha256 for network in networks}
+
+    def activity(self) -> VoiceActivity:
+        """Voice activity for one stream; its state is its own, the network is shared."""
+        return VoiceActivity(self._speech)
 
     def pipeline(self, timer: StageTimer | None = None) -> Pipeline:
         """New stages for a new recording."""
         speech = SpeakerTurns(
-            VoiceActivity(self._speech),
+            self.activity(),
             VoiceEncoder(self._speaker),
             self._voiceprints,
             self._primary,
-            presence=Presence(self._presence)
-            if len(self._geometry) > 2 and not is_linear(self._geometry)
-            else None,
+            presence=None if is_linear(self._geometry) else Presence(self._presence),
         )
         localizer = Localizer(self._geometry, network=self._weigh_bearings)
         stages = Stages(

@@ -1,8 +1,9 @@
 """The appliance daemon: the shell that wires capture, line, buffer and uplink.
 
-Three threads: capture (its own, real-time where allowed), the uplink (its own event loop)
-and this one, which runs the line. Signals and the relay's commands only set what this
-thread looks at next. What is decided anywhere is decided in a stage, not here.
+Capture has a thread of its own, real-time where allowed, and so have the uplink, health,
+telemetry, the room's controls and playback; this one runs the line. Signals, commands and
+prompts only set what this thread looks at next. What is decided anywhere is decided in a
+stage, not here.
 """
 
 import logging
@@ -24,8 +25,6 @@ from bayscribe.audio.channel_check import ChannelCheck
 from bayscribe.audio.profiles import load_profile
 from bayscribe.config import Config, beside
 from bayscribe.control.room import RoomControl
-from bayscribe.diarize.interpreter import load_network
-from bayscribe.diarize.speech import VoiceActivity
 from bayscribe.errors import AudioFormatError, BayscribeError, CaptureError, ConfigError
 from bayscribe.health.facts import Facts
 from bayscribe.health.relay_report import RelayReport
@@ -36,10 +35,10 @@ from bayscribe.pipeline import Counters, Output, Pipeline
 from bayscribe.prompts.bay import BayPrompts
 from bayscribe.recorder import Recorder
 from bayscribe.segments.sealer import ChainWriter, Origin
+from bayscribe.state_values import state_values
 from bayscribe.stream import Block, Fault, FaultCode, Gap
 from bayscribe.system.notify import Progress, ProgressWatchdog, notify
-from bayscribe.system.resources import cpu_seconds, peak_rss_mib
-from bayscribe.system.statefile import Value, write_state
+from bayscribe.system.statefile import write_state
 from bayscribe.telemetry.actions import Hooks
 from bayscribe.telemetry.client import Telemetry
 from bayscribe.telemetry.messages import StatusFacts
@@ -103,7 +102,7 @@ class Daemon:
             config.prompts,
             Path(config.unit.state_directory) / "prompts",
             self._uplink.send_outcome,
-            VoiceActivity(load_network("speech")),
+            self._assembly.activity(),
         )
         self._recorder = Recorder(self._make_writer(key, file), self._vault, self._uplink.wake)
         self._health = unit_health(config, file, self._device, self._profile)
@@ -213,8 +212,6 @@ class Daemon:
                 self._prompts.hear(item, output, analysed=not (shed or ducked))
                 self._give(output)
         elif isinstance(item, Gap):
-            self._counters.gaps += 1
-            self._counters.gap_frames += item.samples
             self._prompts.gap(item)
             if self._pipeline is not None:
                 self._pipeline.gap(item)
@@ -328,48 +325,23 @@ class Daemon:
         return " ".join(names)
 
     def _write_state(self) -> None:
-        counters, vault, link = self._source.counters, self._vault.stats(), self._uplink.status()
         line = self._pipeline.counters if self._pipeline is not None else Counters()
-        problem = self._recorder.problem or self._source.problem
-        values: dict[str, Value] = {
-            "state": self._state(),
-            "device": self._device,
-            "plugged": self._source.is_plugged,
-            "muted": self._source.is_muted,
-            "real_time": counters.real_time,
-            "faults": self._faults(),
-            "problem": "" if problem is None else problem.code,
-            "frames": counters.frames,
-            "overruns": counters.overruns,
-            "gaps": counters.gaps,
-            "gap_frames": counters.gap_frames,
-            "short_reads": counters.short_reads,
-            "misaligned": counters.misaligned,
-            "backlog_drops": counters.backlog_drops,
-            "backlog_s": round(self._source.backlog_s, 3),
-            "drift_ppm": self._source.drift_ppm,
-            "quanta": self._counters.quanta + line.quanta,
-            "shed_quanta": self._counters.shed_quanta + line.shed_quanta,
-            "turns": self._turns,
-            "link": str(link.state),
-            "link_problem": link.last_problem,
-            "relay_alarm": self._alarm,
-            "records": vault.newest,
-            "acknowledged": vault.acknowledged,
-            "pending": vault.pending,
-            "pending_bytes": vault.pending_bytes,
-            "written_bytes": vault.written_bytes,
-            "written_per_day": vault.written_per_day,
-            "damaged_records": len(self._vault.damaged),
-            "buffer_level": str(self._vault.level()),
-            "held_in_memory": self._recorder.held,
-            "lost_samples": self._recorder.lost_samples,
-            "cpu_s": round(cpu_seconds(), 3),
-            "peak_rss_mib": round(peak_rss_mib(), 1),
-            "indicator": self._room.light,
-            "voices": len(self._voices.voiceprints),
-        }
-        online = link.state in (State.STREAMING, State.HELD)
+        values = state_values(
+            self._source,
+            self._recorder,
+            self._vault,
+            self._uplink.status(),
+            state=self._state(),
+            device=self._device,
+            faults=self._faults(),
+            relay_alarm=self._alarm,
+            turns=self._turns,
+            quanta=self._counters.quanta + line.quanta,
+            shed_quanta=self._counters.shed_quanta + line.shed_quanta,
+            indicator=self._room.light,
+            voices=len(self._voices.voiceprints),
+        )
+        online = self._uplink.status().state in (State.STREAMING, State.HELD)
         self._room.show(str(values["state"]), online=online)
         array, disk = self._source.problem, self._recorder.problem
         self._health.update(
@@ -377,7 +349,7 @@ class Daemon:
                 values=values,
                 faults=tuple(ChannelFault(code, mic) for code, mic in self._found()),
                 silent_for_s=self._source.silent_for_s,
-                opens=counters.opens,
+                opens=self._source.counters.opens,
                 array_problem="" if array is None else str(array),
                 format_refused=isinstance(array, AudioFormatError),
                 buffer_problem="" if disk is None else str(disk),

@@ -121,14 +121,15 @@ class TrackFrame:
     """All tracked talkers over the 100 ms that end at sample ``at``.
 
     Attributes:
-        speech: log-odds that anybody near speaks, by what the microphones say together.
-        overlap: log-odds that two do.
+        speech: log-odds that anybody near speaks, by what the microphones say together; None
+            where they are too few to say.
+        overlap: log-odds that two do; likewise.
     """
 
     at: SampleIndex
     tracks: tuple[Track, ...]
-    speech: float = 0.0
-    overlap: float = 0.0
+    speech: float | None = None
+    overlap: float | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,9 +13,10 @@ from typing import TYPE_CHECKING, Final
 from zoneinfo import ZoneInfo
 
 from bayscribe_relay.clinical.store import ClinicalStore
-from bayscribe_relay.config import RelayConfig, opening_keys
+from bayscribe_relay.config import RelayConfig
 from bayscribe_relay.ingest.hub import Hub, ToDevice
 from bayscribe_relay.ingest.server import IngestServer
+from bayscribe_relay.notes.config import NotesConfig
 from bayscribe_relay.writeback.config import Outgoing
 
 if TYPE_CHECKING:
@@ -81,7 +82,7 @@ class Services:
 
             self.transcriber = await stack.enter_async_context(
                 Transcriber.running(
-                    config.transcribe, self._server.store, self.clinical, opening_keys(config)
+                    config.transcribe, self._server.store, self.clinical, self._server.hub.opening
                 )
             )
             self._server.hub.observers.append(self.transcriber)
@@ -144,7 +145,7 @@ class Services:
         parts = Parts(
             clinical=self.clinical,
             store=self._server.store,
-            keys=opening_keys(self._config),
+            keys=self._server.hub.opening,
             desk=self.encounters.desk,
             outbox=self.writeback.outbox if self.writeback is not None else None,
             signing=self._signing() if self.writeback is not None else None,
@@ -160,7 +161,8 @@ class Services:
         if self.transcriber is not None:
             model = self.transcriber.model
             recognisers[model.sha256] = (model.name, model.version)
-        return Signing(self.clinical, recognisers=recognisers)
+        notes = self._config.notes or NotesConfig()
+        return Signing(self.clinical, notes.media_type, recognisers)
 
     def _custody(self) -> "Custody":
         from bayscribe_relay.custody.config import Signer
@@ -172,7 +174,7 @@ class Services:
             clinical=self.clinical,
             signer=Signer.load(config.custody),
             device_ca=files.read(Path(config.tls.device_ca)),
-            opening=opening_keys(config),
+            opening=self._server.hub.opening,
         )
 
 

@@ -13,7 +13,7 @@ from bayscribe.commission.session import Session
 from bayscribe.commission.web import WRONG_CODES, Front
 from bayscribe.config import load_config
 from commission.bay_sounds import PROFILE_PATH, profile
-from telemetry.site_broker import free_port
+from free_ports import free_port
 
 CODE = "12345678"
 CONFIG = """\

@@ -18,7 +18,7 @@ from selenium.webdriver.remote.webelement import WebElement
 from selenium.webdriver.support.ui import WebDriverWait
 
 from commission.unboxed import SOUNDS, Unboxed
-from telemetry.site_broker import free_port
+from free_ports import free_port
 
 pytestmark = pytest.mark.slow
 

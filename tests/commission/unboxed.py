@@ -27,8 +27,8 @@ from commission.bay_sounds import (
     tone,
 )
 from enrol.provision_site import DEVICE, ProvisionSite
+from free_ports import free_port
 from hil.bay import BIN, RELAY_TOML, Service
-from telemetry.site_broker import free_port
 
 PCM = "bay"
 UNIT_TOML = """\

@@ -5,7 +5,6 @@
 
 import argparse
 import random
-import socket
 import sys
 import tempfile
 import time
@@ -17,6 +16,7 @@ import msgspec
 from bayscribe_relay.store.store import Store
 from faults.kill_harness import Plan, Victim, run_plan, stored, verify_store
 from faults.rig import Site, uplink_config
+from free_ports import free_port
 
 KINDS: tuple[tuple[str, ...], ...] = (("unit",), ("relay",), ("unit", "relay"))
 
@@ -77,11 +77,6 @@ class Bench:
     def _claims(self, what: str) -> list[int]:
         lines = [line.split() for line in self.ledger.read_text().splitlines()]
         return [int(line[1]) for line in lines if line[0] == what]
-
-
-def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        return int(listener.getsockname()[1])
 
 
 def run(folder: Path, kinds: Sequence[tuple[str, ...]], times: int, seed: int) -> int:

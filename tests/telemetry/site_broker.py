@@ -16,6 +16,7 @@ from bayscribe_relay.fleet import broker
 from bayscribe_relay.fleet.config import FleetConfig
 from bayscribe_relay.pki import files
 from bayscribe_relay.pki.authority import Authority, Issued
+from free_ports import free_port
 
 PATIENCE_S = 30.0
 
@@ -25,13 +26,6 @@ def until(condition: Callable[[], object], what: str, patience_s: float = PATIEN
     while not condition():
         assert time.monotonic() < end, f"waited for {what}"
         time.sleep(0.02)
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
 
 
 class SiteBroker:

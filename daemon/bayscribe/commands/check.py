@@ -11,10 +11,9 @@ from pathlib import Path
 
 import msgspec
 
+from bayscribe.commands import add_config
 from bayscribe.errors import BayscribeError
 from bayscribe.health.report import STALE_S, ProblemEntry, ReportEntry, age_s, is_alive, read
-
-CONFIG = Path("/etc/bayscribe/bayscribe.toml")
 
 
 class DaemonSilent(BayscribeError):  # noqa: N818 - says what is the matter
@@ -30,7 +29,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
         "exit status: 0 the unit may go live, 1 it may not (an alarm stands), 2 bad use.\n"
         "docs/alarms.md lists everything that can be found and what to do about it."
     )
-    parser.add_argument("--config", type=Path, default=CONFIG, help="TOML file (%(default)s)")
+    add_config(parser)
     parser.add_argument("--json", action="store_true", help="one JSON object")
     parser.add_argument(
         "--own",

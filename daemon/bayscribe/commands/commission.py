@@ -8,13 +8,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from bayscribe import logs
+from bayscribe.commands import add_config
 from bayscribe.errors import BadUse
 
 if TYPE_CHECKING:
     from bayscribe.commission.bench import Bench
     from bayscribe.commission.session import Session
-
-CONFIG = Path("/etc/bayscribe/bayscribe.toml")
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -24,7 +23,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
         "The daemon must be stopped: both need the array. docs/commissioning.md is the guide.\n"
         "exit status: 0 every step passed or was left out with a reason, 1 not, 2 bad use."
     )
-    parser.add_argument("--config", type=Path, default=CONFIG, help="TOML file (%(default)s)")
+    add_config(parser)
     how = parser.add_mutually_exclusive_group()
     how.add_argument(
         "--web",

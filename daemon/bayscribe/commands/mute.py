@@ -1,17 +1,16 @@
-"""``bayscribe mute``: silence the microphones."""
+"""``bayscribe mute`` and ``bayscribe unmute``: silence the microphones, and end it."""
 
 import argparse
 from pathlib import Path
 
+from bayscribe.commands import add_config
 from bayscribe.config import load_config
 from bayscribe.control.socket import ask
-
-CONFIG = Path("/etc/bayscribe/bayscribe.toml")
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
     """Add the arguments."""
-    parser.add_argument("--config", type=Path, default=CONFIG, help="TOML file (%(default)s)")
+    add_config(parser)
 
 
 def run(options: argparse.Namespace) -> int:
@@ -21,6 +20,6 @@ def run(options: argparse.Namespace) -> int:
         NotRunning: no unit runs here.
     """
     config = load_config(options.config.absolute())
-    ask(Path(config.unit.runtime_directory), "mute")
-    print("muted")
+    ask(Path(config.unit.runtime_directory), options.command)
+    print(f"{options.command}d")
     return 0

@@ -5,17 +5,16 @@ import json
 from pathlib import Path
 from typing import Any
 
+from bayscribe.commands import add_config
 from bayscribe.config import Config, load_config
 from bayscribe.control.socket import NotRunning, ask
 from bayscribe.identity import unit_identity
 from bayscribe.voices.store import VoiceStore
 
-CONFIG = Path("/etc/bayscribe/bayscribe.toml")
-
 
 def configure(parser: argparse.ArgumentParser) -> None:
     """Add the arguments."""
-    parser.add_argument("--config", type=Path, default=CONFIG, help="TOML file (%(default)s)")
+    add_config(parser)
     parser.add_argument("--json", action="store_true", help="one JSON object")
     what = parser.add_subparsers(dest="what", required=True, metavar="list|add|delete")
     what.add_parser("list", help="labels and dates; never a voiceprint")

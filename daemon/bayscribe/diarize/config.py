@@ -17,10 +17,9 @@ class DiarizeConfig(Struct, frozen=True, forbid_unknown_fields=True):
 
     Attributes:
         presence_share: how much the presence network counts against the linear fusion.
-            Half of it, on scenes it was not trained on, against none of it: diarization
-            error at 70 dB SPL 41.8 against 42.6 % and 50.2 against 55.4 % (LibriSpeech,
-            synthetic voices), at 60 dB 31.1 against 35.2 % and 26.1 against 30.2 %.
         presence_bias: added to that network's log-odds: missed speech costs attribution.
+            More of the one and less of the other (0.8, 0.8) trades attribution for
+            diarization error; ``docs/diarization.md`` has the figures of both.
         speech_bias: of the logistic fusion that says speech against pause.
         speech_level: its weight per dB of the beam above its own floor.
         speech_vad: its weight of the network's log-odds.

@@ -132,8 +132,9 @@ class Evidence:
         for track in tracks.tracks if tracks else ():
             self._seen[-1][round(track.azimuth_deg / 360.0 * CELLS) % CELLS] += track.salience
         self._seen[-1] /= max(float(self._seen[-1].sum()), 1.0)
-        odds = (tracks.speech, tracks.overlap) if tracks else (0.0, 0.0)
-        return np.array([spoken, first, second, *odds], np.float32)
+        speech = tracks.speech if tracks else None
+        overlap = tracks.overlap if tracks else None
+        return np.array([spoken, first, second, speech or 0.0, overlap or 0.0], np.float32)
 
     def _judge(self, frame: Pcm, told: Floats) -> None:
         """Enter the presence of the frame that is decided now."""

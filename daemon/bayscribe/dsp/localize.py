@@ -159,7 +159,7 @@ class DirectionEvidence:
     @property
     def flat(self) -> bool:
         """Whether the working microphones tell directions all round the circle."""
-        return len(self._active) > 2 and not is_linear(self._mics[self._active])
+        return not is_linear(self._mics[self._active])
 
     @property
     def active(self) -> NDArray[np.int64]:
@@ -265,8 +265,8 @@ class Localizer:
         self._span: deque[tuple[SampleIndex, Covariance, Maps]] = deque()
         self._centre = 0
         self._levels = Levels()
-        weighed = self._network is not None and self._evidence.flat
-        self._context = BearingContext(self._network) if weighed and self._network else None
+        network = self._network if self._evidence.flat else None
+        self._context = BearingContext(network) if network is not None else None
         self._mapped = 0
 
     def use(self, active: NDArray[np.bool_]) -> None:

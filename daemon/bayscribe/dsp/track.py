@@ -196,7 +196,7 @@ class TalkerTracker:
         self._places += rates.remember * (mass[:-1] - self._places * mass[:-1].sum())
         self._block += 1
         self._associate(mass[:-1], own.elevations_deg)
-        odds = (own.weighed.speech, own.weighed.overlap) if own.weighed else (0.0, 0.0)
+        odds = (own.weighed.speech, own.weighed.overlap) if own.weighed else ()
         return TrackFrame(own.end, self._stated(), *odds), float(mass[-1])
 
     def _associate(self, mass: _Mass, elevations_deg: Evidence) -> None:

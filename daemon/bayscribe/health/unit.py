@@ -4,6 +4,7 @@ import time
 from dataclasses import replace
 from pathlib import Path
 
+import msgspec
 from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import ec
 
@@ -36,8 +37,6 @@ def places_of(config: Config, file: Path) -> Places:
 
 def uplink_of(config: Config, file: Path) -> UplinkConfig:
     """The ``[uplink]`` table with its paths made absolute."""
-    import msgspec
-
     stated = config.uplink
     return msgspec.structs.replace(
         stated,

@@ -69,8 +69,7 @@ class QuietMoment:
         self._prompt.hear(now)
         self._beam.hear(beam)
         for track in tracks:
-            # A line without direction states 0.0: it has no opinion.
-            if track.speech > NEAR_TALKS_FROM and track.speech != 0.0:
+            if track.speech is not None and track.speech > NEAR_TALKS_FROM:
                 for witness in (self._prompt, self._beam):
                     if witness.since is not None:
                         witness.since = max(witness.since, int(track.at))

@@ -1,10 +1,8 @@
 """The system's clocks, and what it says of their quality."""
 
 import ctypes
-import os
 import time
 from dataclasses import dataclass
-from pathlib import Path
 
 from bayscribe.units import MonotonicNs, WallNs
 from bayscribe.wire.header import ClockState
@@ -47,11 +45,3 @@ def clock_state() -> ClockState:
 def now() -> Instant:
     """This moment."""
     return Instant(MonotonicNs(time.monotonic_ns()), WallNs(time.time_ns()), clock_state())
-
-
-def boot_id(path: Path = Path("/proc/sys/kernel/random/boot_id")) -> str:
-    """The kernel's random id of this boot: 32 hex digits; a random one where there is none."""
-    try:
-        return path.read_text().strip().replace("-", "")
-    except OSError:
-        return os.urandom(16).hex()

@@ -5,7 +5,6 @@ capture *and* buffer have advanced since the last feeding; while no encounter is
 nothing is buffered, and advancing capture alone counts.
 """
 
-import os
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -20,14 +19,6 @@ def notify(state: str) -> bool:
         return bool(systemd.daemon.notify(state))
     except OSError:
         return False
-
-
-def watchdog_interval_s() -> float | None:
-    """Half of the manager's watchdog time-out in seconds, or None where none is set."""
-    value, pid = os.environ.get("WATCHDOG_USEC"), os.environ.get("WATCHDOG_PID")
-    if value is None or not value.isdigit() or pid not in (None, "", str(os.getpid())):
-        return None
-    return int(value) / 2e6
 
 
 @dataclass(frozen=True, slots=True)

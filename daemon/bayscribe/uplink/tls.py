@@ -3,11 +3,8 @@
 import ssl
 from pathlib import Path
 
-from cryptography import x509
-
 from bayscribe.errors import ConfigError
 from bayscribe.uplink.config import UplinkConfig
-from bayscribe.wire.identity import device_name
 
 
 def client_context(config: UplinkConfig) -> ssl.SSLContext:
@@ -36,19 +33,3 @@ def client_context(config: UplinkConfig) -> ssl.SSLContext:
             "the key must be the certificate's own, both PEM",
         ) from None
     return context
-
-
-def own_name(config: UplinkConfig) -> str:
-    """The device that this unit's certificate names.
-
-    Raises:
-        ConfigError: the certificate cannot be read.
-        LinkError: ``identity`` if it names no device.
-    """
-    try:
-        pem = Path(config.certificate).read_bytes()
-        return device_name(x509.load_pem_x509_certificate(pem))
-    except (OSError, ValueError):
-        raise ConfigError(
-            f"uplink.certificate: {config.certificate} is not a readable PEM certificate"
-        ) from None

@@ -371,10 +371,15 @@ class ClinicalStore:
 
     # -- changes
 
-    def changes(self, after: int, *, stay: str | None = None) -> list[Change]:
-        """Changes with a number above ``after``, in order."""
+    def changes(
+        self, after: int, *, stay: str | None = None, passed: Iterable[int] = ()
+    ) -> list[Change]:
+        """Changes with a number above ``after`` or among those ``passed`` over, in order."""
         c = tables.changes.c
-        query = sa.select(tables.changes).where(c.n > after).order_by(c.n)
+        wanted = c.n > after
+        if missing := list(passed):
+            wanted |= c.n.in_(missing)
+        query = sa.select(tables.changes).where(wanted).order_by(c.n)
         if stay is not None:
             query = query.where(c.stay == stay)
         return [Change(r.n, r.stay, r.what, r.ref, r.at_ns) for r in self._rows(query)]
@@ -433,24 +438,25 @@ class Changes:
     """A cursor over the changes of all relays on the database.
 
     Numbers are drawn before a transaction commits, so on PostgreSQL a lower one may appear
-    after a higher one: numbers of the last 30 seconds are looked at again, and each is
-    handed out once.
+    after a higher one: numbers that were passed over are asked for again for 30 seconds, and
+    each change is handed out once.
     """
 
     def __init__(self, store: ClinicalStore, after: int | None = None) -> None:
         self._store = store
-        self._floor = store.last_change() if after is None else after
-        self._seen: dict[int, int] = {}
+        self._last = store.last_change() if after is None else after
+        self._passed: dict[int, int] = {}
 
     def take(self) -> list[Change]:
         """What is new since the last call."""
-        new = [c for c in self._store.changes(self._floor) if c.n not in self._seen]
-        self._seen.update({change.n: change.at_ns for change in new})
-        old = time.time_ns() - _LATE_S * 10**9
-        settled = [n for n, at in self._seen.items() if at < old]
-        if settled:
-            self._floor = max(self._floor, *settled)
-            self._seen = {n: at for n, at in self._seen.items() if n > self._floor}
+        now = time.time_ns()
+        new = self._store.changes(self._last, passed=self._passed)
+        old = now - _LATE_S * 10**9
+        self._passed = {n: at for n, at in self._passed.items() if at > old}
+        for change in new:
+            self._passed.pop(change.n, None)
+            self._passed.update(dict.fromkeys(range(self._last + 1, change.n), now))
+            self._last = max(self._last, change.n)
         return new
 
 

@@ -156,6 +156,8 @@ class Prompter(Observer):
         for one in fired:
             self._make_card(live.stay, one, now)
         cards = self._store.prompts(ident)
+        if not cards:
+            return
         self._settle(live, cards, closed, now)
         self._answer(live.stay, cards, new, now)
         self._give(live.stay, now)
