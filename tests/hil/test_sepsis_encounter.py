@@ -94,6 +94,11 @@ class Ward:
         assert found is not None
         return found
 
+    def values(self) -> dict[str, object]:
+        """What was charted, by concept."""
+        found = self.store.events(self.stay().id)
+        return {e.concept: e.value for e in found if e.kind == "obs"}
+
     def prompts(self) -> dict[str, PromptCard]:
         return {card.gap: card for card in self.store.prompts(self.stay().id)}
 
@@ -175,7 +180,8 @@ def _expect_prompts(ward: Ward) -> None:
     assert "112" in card.text
     until(lambda: ward.prompts()[card.gap].state == "shown", "the page's prompt")
     assert card.explanation
-    values = {event.concept: event.value for event in ward.store.events(ward.stay().id)}
+    until(lambda: "lab.lactate" in ward.values(), "the lactate")
+    values = ward.values()
     assert values["lab.lactate"] == 4.2
     assert values["vital.weight_kg"] == 68
 
