@@ -47,12 +47,14 @@ class _InThread:
             self._loop.run_until_complete(self._task)
         # Connections accepted in the last moment start tasks while others end.
         for _ in range(5):
+            # One that asyncio is still accepting would be lost if its task were cancelled.
+            self._loop.run_until_complete(asyncio.sleep(0.02))
             left = asyncio.all_tasks(self._loop)
             for task in left:
                 task.cancel()
             self._loop.run_until_complete(asyncio.gather(*left, return_exceptions=True))
             self._close()
-            self._loop.run_until_complete(asyncio.sleep(0.02))
+        self._loop.run_until_complete(asyncio.sleep(0.02))
         self._loop.run_until_complete(self._loop.shutdown_asyncgens())
         self._loop.close()
 

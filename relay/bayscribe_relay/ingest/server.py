@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import cast
+from weakref import WeakSet
 
 from cryptography import x509
 from websockets.asyncio.server import Server, ServerConnection, serve
@@ -29,6 +30,27 @@ _frames_log = logging.getLogger("bayscribe.relay.websockets")
 _frames_log.setLevel(logging.WARNING)  # its debug output would show what the frames carry
 
 
+class Arrivals:
+    """Every TCP connection, so that none outlives the listener, however far its opening is."""
+
+    def __init__(self) -> None:
+        self._transports: WeakSet[asyncio.Transport] = WeakSet()
+        self._ended = False
+
+    def add(self, plain: asyncio.Transport) -> bool:
+        """Keep a connection in sight; False, and it is gone, when the listener has ended."""
+        self._transports.add(plain)
+        if self._ended:
+            plain.abort()
+        return not self._ended
+
+    def end(self) -> None:
+        """Reset what is still open and whatever comes yet."""
+        self._ended = True
+        for plain in self._transports:
+            plain.abort()
+
+
 class DeviceConnection(ServerConnection):
     """A WebSocket that begins with the TLS handshake and logs who was refused in it.
 
@@ -37,14 +59,16 @@ class DeviceConnection(ServerConnection):
 
     tls: ssl.SSLContext
     handshake_s: float
+    arrivals: Arrivals
     _admitted = False
     _admission: asyncio.Task[None] | None = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """A TCP connection is there."""
         plain = cast("asyncio.Transport", transport)
-        plain.pause_reading()
-        self._admission = self.loop.create_task(self._admit(plain))
+        if self.arrivals.add(plain):
+            plain.pause_reading()
+            self._admission = self.loop.create_task(self._admit(plain))
 
     def connection_lost(self, exc: Exception | None) -> None:
         """The connection has gone, perhaps before it was admitted."""
@@ -63,9 +87,6 @@ class DeviceConnection(ServerConnection):
             why = str(reason).replace("_", " ").lower()
             log.warning("refused %s at %s: %s", claimed_by(error), peer, why)
             plain.abort()
-        except asyncio.CancelledError:
-            plain.abort()
-            raise
         except (OSError, TimeoutError) as error:
             log.info("no handshake with %s: %s", peer, type(error).__name__)
             plain.abort()
@@ -95,10 +116,11 @@ class IngestServer:
     async def running(self) -> AsyncIterator["IngestServer"]:
         """Listen inside the ``async with``; on leaving, make all that was taken durable."""
         ingest = self._config.ingest
+        arrivals = Arrivals()
         factory = type(
             "BoundConnection",
             (DeviceConnection,),
-            {"tls": self._context, "handshake_s": ingest.handshake_s},
+            {"tls": self._context, "handshake_s": ingest.handshake_s, "arrivals": arrivals},
         )
         try:
             async with serve(
@@ -124,6 +146,8 @@ class IngestServer:
                 finally:
                     keeper.cancel()
         finally:
+            arrivals.end()
+            await asyncio.sleep(0)  # what was reset is closed in the loop's next round
             self.hub.close()
             self.store.close()
 
