@@ -34,6 +34,7 @@ def main() -> int:
     )
     parser.add_argument("names", nargs="*", metavar="NAME", choices=[*BENCHMARKS, []])
     names = parser.parse_args().names or list(BENCHMARKS)
+    del sys.argv[1:]  # each has options of its own; here it runs as without
     failed = False
     for name in names:
         print(f"== {name}: {BENCHMARKS[name]}", flush=True)
