@@ -17,6 +17,7 @@ import time
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import cycle
 from pathlib import Path
 from typing import Any, Final
 
@@ -195,13 +196,13 @@ def _note(place: int, plan: Plan, draw: random.Random) -> notes.SignedNote:
 
 
 def _doom(running: Stage, signed: list[notes.SignedNote], draw: random.Random) -> None:
-    """Let the EMR never take some of the notes of the FHIR site."""
+    """Let the EMR never take some of the notes of the FHIR site: it fails, or it is silent."""
     able = [note for note in signed if json.loads(note.body)["site"] != MDM_SITE]
     doomed = draw.sample(able, max(1, int(len(able) * DOOMED_SHARE)))
     running.emr.script(
         *(
-            {"fault": "server-error", "operation": "transaction", "key": n.key, "times": 1_000_000}
-            for n in doomed
+            {"fault": fault, "operation": "transaction", "key": note.key, "times": 1_000_000}
+            for note, fault in zip(doomed, cycle(("hang", "server-error")), strict=False)
         )
     )
 

@@ -56,7 +56,7 @@ def measure(
     latency: dict[str, Any] = {
         name: list(getattr(PROFILES[profile], name)) for name in ("write", "read", "mdm")
     }
-    with stage(folder, Setting(BAYS, {"latency": latency}, {"mdm_connections": BAYS})) as running:
+    with stage(folder, Setting(BAYS, {"latency": latency})) as running:
         signer = Signer(running.relay_config, folder / "signer.log", carry=carry)
         engine = sa.create_engine(running.store_url)
         # The first notes find cold connections and unknown encounters, as after a restart.
@@ -133,15 +133,12 @@ def main(arguments: Sequence[str] = ()) -> int:
         print(f"    signed by another process:       {figures.summary(noticed)}")
         print(f"    requests to the EMR a note: {asked / ((options.rounds + 1) * BAYS):.1f}")
         for profile, site in PROFILE_SITES:
-            total, _, asked = measure(base / profile, profile, site, options.slow_rounds)
-            path = (
-                f"MDM over {BAYS} connections, read back by query"
-                if site == MDM_SITE
-                else "FHIR, read back"
-            )
+            total, own, asked = measure(base / profile, profile, site, options.slow_rounds)
+            path = "MDM, read back by query" if site == MDM_SITE else "FHIR, read back"
             bounds = PROFILES[profile].mdm if site == MDM_SITE else PROFILES[profile].write
             print(f"  {profile}-like, write {bounds[0]:g}-{bounds[1]:g} s, {path}:")
             print(f"    {figures.summary(total)}; {asked} requests to the EMR")
+            print(f"    own share: {figures.summary(own)}")
         polled = _polled(base / "polling", "epic", options.slow_rounds)
         print("  contrast: polling every 2-5 s a bay, epic-like, document read back:")
         print(f"    {figures.summary(polled.total_ms)}; {polled.polls} polls for")

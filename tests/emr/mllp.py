@@ -67,7 +67,8 @@ class MllpServer:
             return
         kind, control = message.field("MSH", 9), message.field("MSH", 10)
         operation: Operation = "query" if kind[:3] in ("QBP", "QRY") else "mdm"
-        place = self.store.arrived(operation, "MLLP", kind, control)
+        document = message.component("TXA", 12) or message.component("QPD", 3)
+        place = self.store.arrived(operation, "MLLP", kind, document or control)
         fault = self.plan.choose(operation, control)
         await asyncio.sleep(self.plan.delay(operation))
         code, text = self._carry_out(message, fault, operation)

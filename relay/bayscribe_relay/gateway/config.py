@@ -131,7 +131,8 @@ class SiteConfig(Struct, frozen=True, forbid_unknown_fields=True):
         mdm_ca: authority of its certificate.
         mdm_certificate: client certificate towards it.
         mdm_key: its key.
-        mdm_connections: most connections to it; each has one message in flight.
+        mdm_connections: most connections to it, opened when needed and closed when idle; each
+            has one message in flight.
         mdm_query: how a stored document is asked for, if the interface can be asked.
         interface: the facility's interface specification.
         prefer: which way to write; ``auto`` takes FHIR where it may write.
@@ -163,7 +164,7 @@ class SiteConfig(Struct, frozen=True, forbid_unknown_fields=True):
     mdm_ca: str | None = None
     mdm_certificate: str | None = None
     mdm_key: str | None = None
-    mdm_connections: Annotated[int, Meta(ge=1, le=256)] = 16
+    mdm_connections: Annotated[int, Meta(ge=1, le=256)] = 64
     mdm_query: Literal["none", "qbp", "qry"] = "none"
     interface: Interface = Interface()
     prefer: Literal["auto", "fhir", "mdm"] = "auto"
