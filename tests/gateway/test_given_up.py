@@ -3,13 +3,9 @@
 import asyncio
 import json
 import logging
-import os
-import queue
-import shutil
 import signal
 import subprocess
 import sys
-import threading
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from email import message_from_bytes
@@ -19,13 +15,12 @@ from typing import Any
 import pytest
 from aiohttp import web
 
-from bayscribe_relay.gateway.alerts import Alerts, alert_body
+from bayscribe_relay.gateway.alerts import Alerts
 from bayscribe_relay.gateway.config import AlertConfig, SiteConfig
 from bayscribe_relay.writeback.bundle import resource_id
 from bayscribe_relay.writeback.service import Writeback
 from bayscribe_relay.writeback.states import State
 from emr.process import EmrProcess
-from free_ports import free_port
 from writeback.rig import a_note, encoded, gateway_file, hospital, make_pki, outgoing, seeds, sign
 
 
@@ -231,44 +226,3 @@ def test_mail_goes_to_both_contacts() -> None:
         assert "given up" in str(mail.get_payload())
 
     asyncio.run(run())
-
-
-def test_an_alert_goes_to_the_broker_with_both_contacts(tmp_path: Path) -> None:
-    from paho.mqtt.client import Client, MQTTMessage
-    from paho.mqtt.enums import CallbackAPIVersion
-
-    port, came, subscribed = free_port(), queue.Queue[bytes](), threading.Event()
-    (tmp_path / "mosquitto.conf").write_text(f"listener {port} 127.0.0.1\nallow_anonymous true\n")
-    program = shutil.which("mosquitto", path=f"{os.environ['PATH']}:/usr/sbin")
-    assert program is not None, "Debian: mosquitto"
-    broker = subprocess.Popen(
-        [program, "-c", str(tmp_path / "mosquitto.conf")], stderr=subprocess.DEVNULL
-    )
-    client = Client(CallbackAPIVersion.VERSION2)
-
-    def take(_client: Client, _data: object, message: MQTTMessage) -> None:
-        came.put(bytes(message.payload))
-
-    client.on_message = take
-
-    def connected(*_: object) -> None:
-        client.subscribe("bayscribe/v1/demo/writeback/alarm", qos=1)
-
-    client.on_connect = connected
-    client.on_subscribe = lambda *_: subscribed.set()
-    client.reconnect_delay_set(1, 1)
-    client.connect_async("127.0.0.1", port)
-    client.loop_start()
-    try:
-        assert subscribed.wait(60)
-        site = SiteConfig(operations_contact="ops@h.example", site_contact="it@h.example")
-        alerts = Alerts(AlertConfig(mqtt_host="127.0.0.1", mqtt_port=port))
-        body = alert_body("demo", site, "k", "dead-letter", "given up")
-        asyncio.run(asyncio.wait_for(alerts.deliver(site, body), 60))
-        assert json.loads(came.get(timeout=60)) == body
-        assert {"ops@h.example", "it@h.example"} <= set(body.values())
-    finally:
-        client.disconnect()
-        client.loop_stop()
-        broker.terminate()
-        broker.wait()

@@ -25,7 +25,7 @@ def hospital_emr(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EmrProces
 def emr(hospital_emr: EmrProcess) -> EmrProcess:
     """As it is at the beginning, but for what is in the chart."""
     hospital_emr.clear_script()
-    hospital_emr.set(**SETTINGS, mdm_dedupe="document")
+    hospital_emr.set(**SETTINGS, mdm_dedupe="document", update_create=True)
     return hospital_emr
 
 
@@ -65,6 +65,25 @@ def test_one_fault_and_still_exactly_once(tmp_path: Path, emr: EmrProcess, fault
             assert letter.state is State.VERIFIED, letter.reason
             assert emr.census().of(letter.key).exactly_once(letter.note_sha256)
             assert emr.faults()[fault] == before + 1
+
+    asyncio.run(run())
+
+
+@pytest.mark.parametrize("faults", [("altered",), ("partial",), ("stored-but-lost",),
+    ("partial", "stored-but-lost"), ("conflict",), ("altered", "error-after-commit")])  # fmt: skip
+def test_an_emr_that_chooses_ids_keeps_no_remains_of_a_failed_try(
+    tmp_path: Path, emr: EmrProcess, faults: tuple[str, ...]
+) -> None:
+    async def run() -> None:
+        emr.set(update_create=False, conditional_create=True)
+        orphans = emr.census().orphan_binaries
+        emr.script(*({"fault": fault, "operation": "transaction"} for fault in faults))
+        async with hospital(tmp_path, site(emr)) as writeback:
+            letter = await sign(writeback)
+            assert letter.state is State.VERIFIED, letter.reason
+            census = emr.census()
+            assert census.of(letter.key).exactly_once(letter.note_sha256)
+            assert census.orphan_binaries == orphans
 
     asyncio.run(run())
 

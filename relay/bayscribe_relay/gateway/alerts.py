@@ -16,6 +16,7 @@ from typing import Any, Final
 
 import aiohttp
 
+from bayscribe_relay.gateway.alert_broker import publish
 from bayscribe_relay.gateway.config import AlertConfig, SiteConfig
 
 log = logging.getLogger("bayscribe.gateway")
@@ -98,19 +99,8 @@ class Alerts:
         return True
 
     def _mqtt(self, body: dict[str, Any]) -> bool:
-        from paho.mqtt import publish
-
-        config = self._config
-        tls: Any = None
-        if config.mqtt_ca is not None:
-            tls = {
-                "ca_certs": config.mqtt_ca,
-                "certfile": config.mqtt_certificate,
-                "keyfile": config.mqtt_key,
-            }
         topic = TOPIC.format(site=body["site"])
-        host, port = str(config.mqtt_host), config.mqtt_port
-        publish.single(topic, json.dumps(body), qos=1, hostname=host, port=port, tls=tls)
+        publish(self._config, topic, json.dumps(body), TIMEOUT_S)
         return True
 
 

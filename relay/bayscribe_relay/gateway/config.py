@@ -39,6 +39,7 @@ FILES = (
     "bearer_token_file", "private_key", "client_certificate", "client_key", "ca",
     "mdm_ca", "mdm_certificate", "mdm_key",
 )  # fmt: skip
+ALERT_FILES = ("mqtt_ca", "mqtt_certificate", "mqtt_key", "mqtt_password_file")
 
 
 class ListenConfig(Struct, frozen=True, forbid_unknown_fields=True):
@@ -64,7 +65,22 @@ class JournalConfig(Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class AlertConfig(Struct, frozen=True, forbid_unknown_fields=True):
-    """Where alerts go besides each site's webhook: mail to the contacts, a topic over MQTT."""
+    """Where alerts go besides each site's webhook: mail to the contacts, a topic over MQTT.
+
+    Attributes:
+        smtp_host: mail server; no mail when absent.
+        smtp_port: its port.
+        smtp_starttls: encrypt the mail's way.
+        mail_from: sender's address.
+        mqtt_host: broker; nothing is published when absent.
+        mqtt_port: its port.
+        mqtt_tls: TLS with the broker's name checked. Without it no password may be given.
+        mqtt_ca: PEM, authority of the broker's certificate; the system's when absent.
+        mqtt_certificate: PEM, the gateway's certificate for the broker.
+        mqtt_key: its key.
+        mqtt_user: user name at the broker.
+        mqtt_password_file: file that holds its password.
+    """
 
     smtp_host: str | None = None
     smtp_port: Port = 25
@@ -72,9 +88,12 @@ class AlertConfig(Struct, frozen=True, forbid_unknown_fields=True):
     mail_from: str = "bayscribe@localhost"
     mqtt_host: str | None = None
     mqtt_port: Port = 8883
+    mqtt_tls: bool = True
     mqtt_ca: str | None = None
     mqtt_certificate: str | None = None
     mqtt_key: str | None = None
+    mqtt_user: str | None = None
+    mqtt_password_file: str | None = None
 
 
 class Interface(Struct, frozen=True, forbid_unknown_fields=True):
@@ -219,19 +238,23 @@ def load(path: Path) -> GatewayConfig:
     sites = {}
     for name, site in config.sites.items():
         _check(site, f"{path}: sites.{name}")
-        given = {field: getattr(site, field) for field in FILES}
-        sites[name] = msgspec.structs.replace(
-            site, **{field: str(base / file) for field, file in given.items() if file}
-        )
+        sites[name] = msgspec.structs.replace(site, **_placed(site, FILES, base))
+    _check_alerts(config.alerts, f"{path}: alerts")
+    alerts = msgspec.structs.replace(config.alerts, **_placed(config.alerts, ALERT_FILES, base))
     tls = TlsConfig(
         certificate=str(base / config.tls.certificate),
         key=str(base / config.tls.key),
         relay_ca=str(base / config.tls.relay_ca),
         crl=str(base / config.tls.crl) if config.tls.crl else None,
     )
-    return msgspec.structs.replace(
-        config, tls=tls, sites=sites, journal=JournalConfig(url=_url(config.journal.url, base))
-    )
+    journal = JournalConfig(url=_url(config.journal.url, base))
+    return msgspec.structs.replace(config, tls=tls, sites=sites, journal=journal, alerts=alerts)
+
+
+def _placed(table: Struct, fields: tuple[str, ...], base: Path) -> dict[str, str]:
+    """The files that a table names, from the configuration's folder."""
+    given = {field: getattr(table, field) for field in fields}
+    return {field: str(base / file) for field, file in given.items() if file}
 
 
 _NEEDS: dict[str, tuple[str, ...]] = {
@@ -252,6 +275,17 @@ def _check(site: SiteConfig, where: str) -> None:
         raise ConfigError(f"{where}.fhir_base: is missing", 'prefer = "fhir" needs it')
     if site.prefer == "mdm" and site.mdm_host is None:
         raise ConfigError(f"{where}.mdm_host: is missing", 'prefer = "mdm" needs it')
+
+
+def _check_alerts(alerts: AlertConfig, where: str) -> None:
+    for one, other in (("mqtt_certificate", "mqtt_key"), ("mqtt_user", "mqtt_password_file")):
+        for field, needs in ((one, other), (other, one)):
+            if getattr(alerts, field) is not None and getattr(alerts, needs) is None:
+                raise ConfigError(f"{where}.{needs}: is missing", f"{field} needs it")
+    if not alerts.mqtt_tls and (alerts.mqtt_password_file or alerts.mqtt_certificate):
+        raise ConfigError(
+            f"{where}.mqtt_tls: is false", "a password or certificate goes over TLS alone"
+        )
 
 
 def _url(url: str, base: Path) -> str:

@@ -70,6 +70,18 @@ class ReadBack:
             return Found({}, fault="the DocumentReference is not in the chart")
         return await self._judge(document, found[0], None, None)
 
+    async def present(self, references: dict[str, str], key: str) -> dict[str, str]:
+        """Those of some resources (type to ``Type/id``) that the chart holds.
+
+        Raises:
+            TryAgain: the EMR does not say.
+        """
+        return {
+            kind: reference
+            for kind, reference in references.items()
+            if await self._get(reference, key) is not None
+        }
+
     async def _judge(
         self, document: Document, stored: Json, binary: Json | None, provenance: Json | None
     ) -> Found:

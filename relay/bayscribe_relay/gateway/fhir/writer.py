@@ -10,15 +10,13 @@ import random
 from collections import OrderedDict
 from typing import Any, Final
 
-import msgspec
-
 from bayscribe_relay.gateway.document import Document, read_document
 from bayscribe_relay.gateway.fhir.capability import Capability
+from bayscribe_relay.gateway.fhir.chosen_ids import as_posts, created
 from bayscribe_relay.gateway.fhir.client import Answer, FhirClient, Stopwatch, settle
 from bayscribe_relay.gateway.fhir.documents import DocumentLists, Listed
 from bayscribe_relay.gateway.fhir.readback import ABSENT, Found, ReadBack
 from bayscribe_relay.gateway.outcome import Job, Refused, TryAgain, Verified
-from bayscribe_relay.writeback.bundle import KEY_SYSTEM
 
 CONFLICTS_MAX: Final = 6
 """Times that a list is re-read and merged within one attempt (412, 409)."""
@@ -36,6 +34,7 @@ class FhirWriter:
         self._lists = DocumentLists(client)
         self._read_back = ReadBack(client)
         self._encounters: OrderedDict[tuple[str, str], None] = OrderedDict()
+        self._left: OrderedDict[str, dict[str, str]] = OrderedDict()
 
     async def attempt(self, job: Job, capability: Capability) -> Verified:
         """Try once.
@@ -45,19 +44,40 @@ class FhirWriter:
             TryAgain: it is not (known to be) in the chart.
         """
         document = read_document(job.key, job.bundle, job.note_sha256)
-        if job.maybe_stored and (found := await self._look(job, document, capability)).whole:
-            return await self._verified(job, document, found, capability)
+        found = Found({})
+        if job.maybe_stored:
+            found = await self._look(job, document, capability)
+            if found.whole:
+                return await self._verified(job, document, found, capability)
         if not capability.own_ids:
             await self._check_encounter(document, capability)
-            return await self._write(job, document, capability, None)
+            return await self._write_under_their_ids(job, document, capability, found)
         async with self._lists.lock(document.encounter):
             for _ in range(CONFLICTS_MAX):
                 listed = await self._before(document, capability)
+                body = document.raw
+                if listed is not None:
+                    body = document.with_entry(self._lists.entry(document, listed))
                 try:
-                    return await self._write(job, document, capability, listed)
+                    return await self._write(job, document, capability, body)
                 except _Conflict:
                     await asyncio.sleep(random.uniform(0, 0.2))
         raise TryAgain("the encounter's document list was changed by others each time")
+
+    async def _write_under_their_ids(
+        self, job: Job, document: Document, capability: Capability, found: Found
+    ) -> Verified:
+        """Write to an EMR that chooses ids; what an earlier try left there is written over."""
+        said = self._left.get(job.key, {}).items() - found.references.items()
+        left = await self._read_back.present(dict(said), job.key) | found.references
+        try:
+            verified = await self._write(
+                job, document, capability, as_posts(document, left, found.etag)
+            )
+        except _Conflict:
+            raise TryAgain("the EMR says that the document has changed since") from None
+        self._left.pop(job.key, None)
+        return verified
 
     async def _before(self, document: Document, capability: Capability) -> Listed | None:
         """Check the encounter and read its list, side by side."""
@@ -104,13 +124,8 @@ class FhirWriter:
                 job.clock.read_back += watch.elapsed
 
     async def _write(
-        self, job: Job, document: Document, capability: Capability, listed: Listed | None
+        self, job: Job, document: Document, capability: Capability, body: bytes
     ) -> Verified:
-        body = document.raw
-        if not capability.own_ids:
-            body = _as_posts(document)
-        elif listed is not None:
-            body = document.with_entry(self._lists.entry(document, listed))
         job.maybe_stored = True
         job.clock.attempts += 1
         with Stopwatch() as watch:
@@ -123,12 +138,22 @@ class FhirWriter:
                 answer = Answer(0, None, "")
             finally:
                 job.clock.emr += watch.elapsed
+        if not capability.own_ids:
+            self._remember(job.key, answer)
         self._judge(answer)
         found = await self._look(job, document, capability)
         if not found.whole:
             said = f"the EMR answered {answer.status or 'nothing'} {answer.words()}".strip()
             raise TryAgain(f"{said}, and {found.fault}")
         return await self._verified(job, document, found, capability)
+
+    def _remember(self, key: str, answer: Answer) -> None:
+        """Keep where the EMR says that it has put what; a Binary cannot be searched for."""
+        if left := created(answer):
+            self._left[key] = self._left.get(key, {}) | left
+            self._left.move_to_end(key)
+        if len(self._left) > _KNOWN_MAX:
+            self._left.popitem(last=False)
 
     def _judge(self, answer: Answer) -> None:
         """Raise what a definite answer means; return where only reading can tell."""
@@ -179,41 +204,3 @@ def _entry_statuses(answer: Answer) -> list[tuple[int, str]]:
             status = int(text) if text.isascii() and text.isdigit() else 0
             found.append((status, outcome_words(response.get("outcome"))))
     return found
-
-
-def _as_posts(document: Document) -> bytes:
-    """The same transaction for an EMR that chooses ids itself.
-
-    References between the three go by ``urn:uuid``; the document is created only if its
-    identifier is not there yet.
-    """
-    names = {document.reference(kind): f"urn:uuid:{r['id']}" for kind, r in
-             document.resources.items()}  # fmt: skip
-    entries = []
-    for kind, resource in document.resources.items():
-        request = {"method": "POST", "url": kind}
-        if kind == "DocumentReference":
-            token = f"{KEY_SYSTEM}|urn:uuid:{document.key}"
-            request["ifNoneExist"] = f"identifier={token}"
-        body = {name: value for name, value in resource.items() if name != "id"}
-        entries.append(
-            {
-                "fullUrl": f"urn:uuid:{resource['id']}",
-                "resource": _renamed(body, names),
-                "request": request,
-            }
-        )
-    return msgspec.json.encode({"resourceType": "Bundle", "type": "transaction", "entry": entries})
-
-
-def _renamed(node: Any, names: dict[str, str]) -> Any:  # noqa: ANN401 - JSON
-    if isinstance(node, dict):
-        return {
-            name: names.get(value, value)
-            if name in ("reference", "url") and isinstance(value, str)
-            else _renamed(value, names)
-            for name, value in node.items()
-        }
-    if isinstance(node, list):
-        return [_renamed(item, names) for item in node]
-    return node
