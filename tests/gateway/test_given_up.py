@@ -20,6 +20,7 @@ from bayscribe_relay.gateway.config import AlertConfig, SiteConfig
 from bayscribe_relay.writeback.bundle import resource_id
 from bayscribe_relay.writeback.service import Writeback
 from bayscribe_relay.writeback.states import State
+from emr.census import requests
 from emr.process import EmrProcess
 from writeback.rig import a_note, encoded, gateway_file, hospital, make_pki, outgoing, seeds, sign
 
@@ -91,6 +92,29 @@ def test_three_failed_retries_are_a_dead_letter_and_an_alert(
     said = caplog.text + "".join(str(record.__dict__) for record in caplog.records)
     assert "Lactate" not in said
     assert "Doe" not in said
+
+
+def test_ten_silent_seconds_park_a_note_and_the_next_try_has_the_same_key(
+    tmp_path: Path, emr: EmrProcess
+) -> None:
+    """With the times as they are unless a site's table says otherwise."""
+
+    async def run() -> None:
+        emr.script({"fault": "hang", "operation": "transaction"})
+        async with hospital(tmp_path, f'fhir_base = "{emr.fhir}"') as writeback:
+            letter = await writeback.submit(encoded(a_note()))
+            await until(lambda: _state(writeback, letter.key) is State.PARKED)
+            waiting = writeback.outbox.get(letter.key)
+            assert waiting is not None
+            assert "within 10 s" in waiting.reason
+            final = await writeback.wait(letter.key, 120)
+            assert (final.state, final.attempts) == (State.VERIFIED, 2), final.reason
+            assert emr.census().of(letter.key).exactly_once(letter.note_sha256)
+
+    asyncio.run(run())
+    tries = [key for operation, key, *_ in requests(emr.store) if operation == "transaction"]
+    assert len(tries) == 2
+    assert len(set(tries)) == 1
 
 
 def test_an_emr_that_throttles_for_ever_is_given_up_in_the_end(
