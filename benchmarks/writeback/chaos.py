@@ -7,6 +7,7 @@ import threading
 import time
 import urllib.error
 import urllib.request
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from types import TracebackType
 from typing import Self
@@ -14,7 +15,32 @@ from typing import Self
 from emr.process import EmrProcess
 
 
-class Killer:
+class Beside(ABC):
+    """Something that goes on in a thread of its own beside a run; a context manager."""
+
+    def __init__(self) -> None:
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._run, daemon=True)
+
+    @abstractmethod
+    def _run(self) -> None:
+        """Go on until ``_stop`` is set."""
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._stop.set()
+        self._thread.join()
+
+
+class Killer(Beside):
     """Kills several programs in turn, in random order at random moments, with ``kill -9``.
 
     Args:
@@ -31,26 +57,12 @@ class Killer:
         over_s: float,
         draw: random.Random,
     ) -> None:
+        super().__init__()
         self.done = 0
         moments = sorted(draw.uniform(0, over_s) for _ in range(kills))
         order = [victims[place % len(victims)] for place in range(kills)]
         draw.shuffle(order)
         self._plan = list(zip(moments, order, strict=True))
-        self._stop = threading.Event()
-        self._thread = threading.Thread(target=self._run, daemon=True)
-
-    def __enter__(self) -> Self:
-        self._thread.start()
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self._stop.set()
-        self._thread.join()
 
     def _run(self) -> None:
         start = time.monotonic()
@@ -61,7 +73,7 @@ class Killer:
             self.done += 1
 
 
-class OtherAuthors:
+class OtherAuthors(Beside):
     """Adds other people's documents to the encounters' lists while the product does.
 
     Every entry that the EMR has acknowledged must still be there at the end.
@@ -76,26 +88,12 @@ class OtherAuthors:
     def __init__(
         self, emr: EmrProcess, encounters: int, every_s: float, draw: random.Random
     ) -> None:
+        super().__init__()
         self.added = 0
         self._emr = emr
         self._encounters = encounters
         self._every_s = every_s
         self._draw = draw
-        self._stop = threading.Event()
-        self._thread = threading.Thread(target=self._run, daemon=True)
-
-    def __enter__(self) -> Self:
-        self._thread.start()
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self._stop.set()
-        self._thread.join()
 
     def _run(self) -> None:
         while not self._stop.wait(self._draw.expovariate(1.0 / self._every_s)):

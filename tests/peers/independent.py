@@ -43,7 +43,7 @@ class FhirPeer:
         request = urllib.request.Request(
             f"{self.base}/{path}", headers={"Accept": "application/fhir+json"}
         )
-        with urllib.request.urlopen(request, timeout=30) as answer:
+        with urllib.request.urlopen(request, timeout=60) as answer:
             body: dict[str, Any] = json.load(answer)
         return body
 

@@ -38,7 +38,7 @@ def test_each_message_is_acknowledged_with_its_own_control_id(
 ) -> None:
     name, listener = hl7_peer
     before = listener.seen(name)
-    with socket.create_connection(("127.0.0.1", listener.ports[name]), timeout=10) as link:
+    with socket.create_connection(("127.0.0.1", listener.ports[name]), timeout=60) as link:
         for control in ("C1", "C2"):
             header = f"MSH|^~\\&|A|B|C|D|20260101000000||MDM^T02^MDM_T02|{control}|P|2.5.1"
             link.sendall(b"\x0b" + header.encode() + b"\rEVN|T02|20260101000000\r\x1c\r")

@@ -78,7 +78,7 @@ def test_an_emr_that_chooses_ids_keeps_no_remains_of_a_failed_try(
         emr.set(update_create=False, conditional_create=True)
         orphans = emr.census().orphan_binaries
         emr.script(*({"fault": fault, "operation": "transaction"} for fault in faults))
-        async with hospital(tmp_path, site(emr)) as writeback:
+        async with hospital(tmp_path, site(emr, ack_timeout_s=10.0)) as writeback:
             letter = await sign(writeback)
             assert letter.state is State.VERIFIED, letter.reason
             census = emr.census()
