@@ -38,6 +38,7 @@ from bayscribe_relay.encounters.config import EncountersConfig
 from bayscribe_relay.fleet.config import FleetConfig
 from bayscribe_relay.notes.config import NotesConfig
 from bayscribe_relay.prompts.config import PromptsConfig
+from bayscribe_relay.retention.config import RetentionConfig
 from bayscribe_relay.tracer.config import TracerConfig
 from bayscribe_relay.transcribe.config import TranscribeConfig
 from bayscribe_relay.web.config import WebConfig
@@ -119,6 +120,7 @@ class RelayConfig(Struct, frozen=True, forbid_unknown_fields=True):
     fleet: FleetConfig | None = None
     custody: CustodyConfig | None = None
     notes: NotesConfig | None = None
+    retention: RetentionConfig | None = None
 
 
 def load(path: Path) -> RelayConfig:

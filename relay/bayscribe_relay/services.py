@@ -101,6 +101,14 @@ class Services:
             self.fleet = Fleet(config.fleet)
             self.fleet.start()
             stack.callback(self.fleet.stop)
+        if config.retention is not None:
+            from bayscribe_relay.custody.config import Signer
+            from bayscribe_relay.retention import service
+            from bayscribe_relay.retention.erase import Retention
+
+            signer = await asyncio.to_thread(Signer.load, config.custody)
+            retention = Retention(self.clinical, signer, config.retention)
+            await stack.enter_async_context(service.daily(retention))
         if config.web is not None:
             await self._start_web(stack)
 

@@ -15,6 +15,7 @@ COMMANDS: dict[str, str] = {
     "feed": "what the EMR sent: unmapped codes, parked messages, replay",
     "trace": "run the tracer over recorded patient timelines",
     "fleet": "every bay at a glance, and signed commands to units",
+    "retention": "delete audio and transcripts by policy, with proof; hold what must stay",
     "users": "the local password file of the pages",
     "provision": "enrol new units and hand out updates",
     "pki": "make certificates and keys for a site without a PKI of its own",

@@ -61,7 +61,7 @@ def find(link: sa.Connection, name: str) -> Subject:
         )
     if stays:
         stay = stays[0]
-        return Subject(stay.id, stay, _bound(link, stay.id), _letters(link, stay))
+        return Subject(stay.id, stay, _bound(link, stay.id), letters_of(link, stay))
     letters, chains = _submitted(link, name)
     recordings = _recordings(link, name) or _by_chain(link, chains)
     if not recordings and not letters:
@@ -111,7 +111,8 @@ def _by_chain(
     return tuple((row.device, row.encounter, ()) for row in rows)
 
 
-def _letters(link: sa.Connection, stay: Stay) -> tuple[str, ...]:
+def letters_of(link: sa.Connection, stay: Stay) -> tuple[str, ...]:
+    """Keys of a stay's notes: those signed here, then others of the same visit."""
     s = attest_tables.signatures.c
     own = link.execute(sa.select(s.key).where(s.stay == stay.id).order_by(s.n)).scalars()
     others, _ = _submitted(link, stay.visit_number, stay.site)

@@ -1,6 +1,6 @@
-"""Proofs that audio or transcripts are gone, and holds that keep them.
+"""Deleting audio and transcripts by policy, with signed proofs, and holds that keep them.
 
-What lives here: the tables that the custody package reads. Nothing deletes yet: what a policy,
-a daily deletion and its signed proof need belongs here too. What may not: deleting records,
-headers, notes, letters or the audit log, which stay for good.
+What lives here: the policy, what is due by it, the erasing transactions and the daily run.
+What may not: deleting records, headers, notes, letters, clinical events or the audit log,
+which stay for good.
 """
