@@ -53,11 +53,12 @@ class Hospital:
     folder: Path
     device: str = "bay-1"
     rate: int = 8_000
+    url: str = ""
     authority: Authority = field(default_factory=lambda: Authority.create("site"))
     opening: OpeningKey = field(default_factory=lambda: OpeningKey.generate(Kem.X25519))
 
     def __post_init__(self) -> None:
-        self.url = f"sqlite:///{self.folder / 'relay.db'}"
+        self.url = self.url or f"sqlite:///{self.folder / 'relay.db'}"
         self.store = Store(self.url)
         self.clinical = ClinicalStore(self.url)
         make_tables(self.clinical.engine, letter_tables.metadata)

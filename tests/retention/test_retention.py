@@ -10,8 +10,7 @@ import pytest
 import sqlalchemy as sa
 
 from bayscribe.errors import BadUse
-from bayscribe_relay.clinical import audit, tables
-from bayscribe_relay.clinical.drafts import Draft, Dropped, Section, Sentence
+from bayscribe_relay.clinical import audit
 from bayscribe_relay.custody.config import Signer
 from bayscribe_relay.pki.authority import Authority
 from bayscribe_relay.retention.config import RetentionConfig
@@ -21,10 +20,8 @@ from bayscribe_relay.store import schema
 from bayscribe_relay.streams.report import device_report
 from bayscribe_relay.writeback import tables as letter_tables
 from bayscribe_verify.package import verify
-from custody.hospital import RECORDING, STAY, T0, Hospital, sha
-
-KEY = "01920000-0000-7000-8000-000000000001"
-SAID = "canarywords were spoken here"
+from custody.hospital import RECORDING, STAY, T0, Hospital
+from retention.closed_stay import SAID, close_stay, post_letter
 
 
 @pytest.fixture
@@ -36,43 +33,7 @@ def hospital(tmp_path: Path) -> Iterator[Hospital]:
 
 @pytest.fixture
 def stay(hospital: Hospital) -> None:
-    """A closed stay with three segments, two turns, a prompt and a draft that quotes."""
-    hospital.record(segments=3)
-    made = hospital.admit()
-    hospital.clinical.put_stay(msgspec.structs.replace(made, state="closed", closed_ns=T0))
-    hospital.say(0, SAID)
-    hospital.say(1, "and canaryanswers came", primary=False)
-    card = hospital.prompt()
-    hospital.clinical.put_prompt(msgspec.structs.replace(card, explanation=(f"heard: {SAID}",)))
-    quoted = Sentence(id="s1", text=SAID, origin="said")
-    draft = Draft(
-        stay=STAY,
-        revision=1,
-        sections=(Section(loinc="10164-2", title="History", sentences=(quoted,)),),
-        dropped=(Dropped(text=SAID, reason="it has no source"),),
-    )
-    with hospital.clinical.transaction() as link:
-        row = {"stay": STAY, "revision": 1, "body": msgspec.json.encode(draft)}
-        link.execute(sa.insert(tables.drafts).values(row))
-
-
-def letter(hospital: Hospital, state: str = "verified", settled_ns: int | None = T0) -> None:
-    """A note of the stay's visit in the outbox."""
-    note = {"encounter": {"visit_number": "V-1001"}, "audio": {"chain_sha256": "00" * 32}}
-    body = msgspec.json.encode(note)
-    with hospital.clinical.transaction() as link:
-        link.execute(
-            sa.insert(letter_tables.signed_notes).values(
-                key=KEY, site="demo", note=body, note_sha256=sha("n"), signed_at="", received_ns=T0
-            )
-        )
-        link.execute(
-            sa.insert(letter_tables.letters).values(
-                key=KEY, site="demo", bundle=b"{}", bundle_sha256=sha("b"), note_sha256=sha("n"),
-                state=state, replay=False, attempts=1, lease_until_ns=0, queued_ns=T0,
-                received_ns=T0, settled_ns=settled_ns, reason="",
-            )
-        )  # fmt: skip
+    close_stay(hospital)
 
 
 def retention(hospital: Hospital, **config: float) -> Retention:
@@ -97,7 +58,7 @@ def spoken(hospital: Hospital) -> list[str]:
 def test_after_its_days_audio_and_words_are_gone_from_the_disk_and_proven(
     hospital: Hospital,
 ) -> None:
-    letter(hospital)
+    post_letter(hospital)
     with hospital.clinical.engine.connect() as link:
         sealed = [bytes(s) for s in link.execute(sa.select(schema.payloads.c.sealed)).scalars()]
     pieces = [one[200:240] for one in sealed if len(one) > 240]
@@ -138,7 +99,7 @@ def test_the_streams_and_the_package_verify_afterwards_with_the_proofs(hospital:
 
 @pytest.mark.usefixtures("stay")
 def test_audio_that_is_gone_without_a_trusted_proof_is_found(hospital: Hospital) -> None:
-    letter(hospital)
+    post_letter(hospital)
     stranger = Authority.create("elsewhere").custody("relay-9")
     assert stranger.key is not None
     forged = Retention(
@@ -157,14 +118,14 @@ def test_audio_that_is_gone_without_a_trusted_proof_is_found(hospital: Hospital)
 @pytest.mark.parametrize("state", ["queued", "sent", "dead"])
 @pytest.mark.usefixtures("stay")
 def test_a_note_that_is_not_in_the_chart_keeps_everything(hospital: Hospital, state: str) -> None:
-    letter(hospital, state, settled_ns=None)
+    post_letter(hospital, state, settled_ns=None)
     done = retention(hospital, unsigned_days=1).run(T0 + 9_000 * DAY_NS)
     assert (done.segments, done.utterances, payloads(hospital)) == (0, 0, 3)
 
 
 @pytest.mark.usefixtures("stay")
 def test_a_hold_keeps_everything_until_it_is_released(hospital: Hospital) -> None:
-    letter(hospital)
+    post_letter(hospital)
     policy = retention(hospital)
     policy.hold(STAY, "os:counsel", "claim 17")
     assert [one[0] for one in policy.held()] == [STAY]
@@ -182,13 +143,13 @@ def test_an_open_stay_keeps_everything(hospital: Hospital) -> None:
     found = hospital.clinical.stay(STAY)
     assert found is not None
     hospital.clinical.put_stay(msgspec.structs.replace(found, state="open"))
-    letter(hospital)
+    post_letter(hospital)
     assert retention(hospital).run(T0 + 99 * DAY_NS).segments == 0
 
 
 @pytest.mark.usefixtures("stay")
 def test_a_recording_of_two_stays_goes_when_both_let_it_go(hospital: Hospital) -> None:
-    letter(hospital)
+    post_letter(hospital)
     second = hospital.admit("6" * 32, visit="V-2002")
     policy = retention(hospital, unsigned_days=0)
     assert policy.run(T0 + 99 * DAY_NS).segments == 0
@@ -212,7 +173,7 @@ def test_a_recording_of_no_stay_goes_after_its_own_days(hospital: Hospital) -> N
 
 @pytest.mark.usefixtures("stay")
 def test_a_dry_run_and_a_second_run_change_nothing(hospital: Hospital) -> None:
-    letter(hospital)
+    post_letter(hospital)
     policy, later = retention(hospital), T0 + 31 * DAY_NS
     dry = policy.run(later, dry=True)
     assert (dry.segments, dry.utterances) == (3, 2)
@@ -227,7 +188,7 @@ def test_a_dry_run_and_a_second_run_change_nothing(hospital: Hospital) -> None:
 def test_a_crash_before_the_proof_deletes_nothing(
     hospital: Hospital, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    letter(hospital)
+    post_letter(hospital)
 
     def crash(*_: object) -> bytes:
         raise KeyboardInterrupt
@@ -240,7 +201,7 @@ def test_a_crash_before_the_proof_deletes_nothing(
 
 @pytest.mark.usefixtures("stay")
 def test_no_word_and_no_patient_comes_into_log_proof_or_audit(hospital: Hospital) -> None:
-    letter(hospital)
+    post_letter(hospital)
     stream = io.StringIO()
     handler = logging.StreamHandler(stream)
     logging.getLogger("bayscribe").addHandler(handler)

@@ -486,8 +486,9 @@ def insert_new(link: sa.Connection, table: sa.Table, row: dict[str, Any]) -> boo
     """Insert a row unless a unique constraint already holds one; whether it was inserted.
 
     Not a savepoint around an INSERT: Python's sqlite3 begins no transaction for SAVEPOINT,
-    so releasing the first one would commit half of the caller's work.
+    so releasing the first one would commit half of the caller's work. Not the row count: it
+    is unknown on PostgreSQL for a table that numbers its rows.
     """
     dialect = sqlite if link.dialect.name == "sqlite" else postgresql
     statement = dialect.insert(table).values(**row).on_conflict_do_nothing()
-    return link.execute(statement).rowcount == 1
+    return link.execute(statement.returning(sa.literal(1))).first() is not None
