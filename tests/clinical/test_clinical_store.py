@@ -7,6 +7,7 @@ from pathlib import Path
 import msgspec
 import pytest
 import sqlalchemy as sa
+from benchmarks.writeback import postgres
 
 from bayscribe.errors import BadUse, IntegrityError
 from bayscribe_relay.clinical import audit, tables
@@ -32,9 +33,19 @@ EVENT = ClinicalEvent(
 )  # fmt: skip
 
 
-@pytest.fixture
-def store(tmp_path: Path) -> Iterator[ClinicalStore]:
-    opened = ClinicalStore(f"sqlite:///{tmp_path / 'relay.db'}")
+@pytest.fixture(scope="module")
+def server() -> Iterator[str]:
+    with postgres.running() as url:
+        yield url
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def store(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[ClinicalStore]:
+    if request.param == "sqlite":
+        url = f"sqlite:///{tmp_path / 'relay.db'}"
+    else:
+        url = postgres.fresh_database(request.getfixturevalue("server"))
+    opened = ClinicalStore(url)
     yield opened
     opened.close()
 

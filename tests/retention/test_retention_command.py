@@ -2,7 +2,6 @@ import json
 import signal
 import subprocess
 import sys
-import uuid
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -126,12 +125,7 @@ def test_kill_9_leaves_a_thing_whole_or_gone_with_its_proof(
 
 def test_two_relays_on_postgresql_share_the_work(tmp_path: Path) -> None:
     with postgres.running() as server:
-        name = f"t{uuid.uuid4().hex}"
-        engine = sa.create_engine(server, isolation_level="AUTOCOMMIT")
-        with engine.connect() as link:
-            link.exec_driver_sql(f"CREATE DATABASE {name}")
-        engine.dispose()
-        hospital = Hospital(tmp_path, url=server.rsplit("/", 1)[0] + f"/{name}")
+        hospital = Hospital(tmp_path, url=postgres.fresh_database(server))
         other = ClinicalStore(hospital.url)
         try:
             close_stay(hospital)
