@@ -152,13 +152,13 @@ def any_message(rng: random.Random, n: int) -> bytes:
 
 
 class Target:
-    """A relay's feed on tables in memory."""
+    """A relay's feed, on tables in memory unless a database is named."""
 
-    def __init__(self) -> None:
+    def __init__(self, url: str | None = None) -> None:
         self.config = FeedConfig(site="demo")
         memory = Path("/dev/shm")  # noqa: S108 - a folder of its own in it
         self._folder = tempfile.TemporaryDirectory(dir=memory if memory.is_dir() else None)
-        self.store = ClinicalStore(f"sqlite:///{self._folder.name}/fuzz.db")
+        self.store = ClinicalStore(url or f"sqlite:///{self._folder.name}/fuzz.db")
         self.desk = Desk(self.store, "demo")
         self.inbox = Inbox(self.store)
         names = ("ED^12^A", "ED^14^A", "Location/0", "Location/1")
@@ -265,9 +265,9 @@ class Target:
 
 
 @contextlib.contextmanager
-def target() -> Iterator[Target]:
+def target(url: str | None = None) -> Iterator[Target]:
     """A relay's feed for the length of the block."""
-    found = Target()
+    found = Target(url)
     try:
         yield found
     finally:
@@ -275,14 +275,14 @@ def target() -> Iterator[Target]:
 
 
 def fuzz_messages(
-    count: int, seed: int, *, progress: bool = False
+    count: int, seed: int, *, progress: bool = False, url: str | None = None
 ) -> tuple[int, list[str], Target]:
     """Send ``count`` messages.
 
     Returns:
         wrong-patient events, faults of our code, and the target for its counters.
     """
-    return _fuzz("messages", Target.take, any_message, count, seed, progress=progress)
+    return _fuzz("messages", Target.take, any_message, count, seed, progress=progress, url=url)
 
 
 def _fuzz(
@@ -293,11 +293,12 @@ def _fuzz(
     seed: int,
     *,
     progress: bool,
+    url: str | None,
 ) -> tuple[int, list[str], Target]:
     rng = random.Random(seed)
     wrong, faults, done = 0, [], 0
     begun = time.monotonic()
-    with target() as feed:
+    with target(url) as feed:
         while done < count:
             number = min(RUN, count - done)
             send(feed, [make(rng, done + i) for i in range(number)])
@@ -395,14 +396,16 @@ def _spoil(rng: random.Random, resource: dict[str, Any]) -> None:
 
 
 def fuzz_notifications(
-    count: int, seed: int, *, progress: bool = False
+    count: int, seed: int, *, progress: bool = False, url: str | None = None
 ) -> tuple[int, list[str], Target]:
     """Send ``count`` notifications; as :func:`fuzz_messages`.
 
     The resources that a notification brings are put into the inbox as the fetcher does, with
     the Patient and Encounter that they point to in the same Bundle.
     """
-    return _fuzz("notifications", Target.notify, any_notification, count, seed, progress=progress)
+    return _fuzz(
+        "notifications", Target.notify, any_notification, count, seed, progress=progress, url=url
+    )
 
 
 def resident_mib() -> float:

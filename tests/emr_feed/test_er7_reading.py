@@ -156,3 +156,10 @@ def test_stamps_read_back(ns: int) -> None:
     found = instant(stamp(ns), NEW_YORK)
     assert found is not None
     assert found.ns == ns // 10**6 * 10**6
+
+
+def test_a_nul_is_no_part_of_a_value() -> None:
+    message = Message.parse(HEAD + "\rPID|1||M\x001^^^^MR||Do\\X00\\e")
+    pid = message.first("PID")
+    assert pid is not None
+    assert (pid.get(3), pid.get(5)) == ("M1", "Doe")

@@ -369,3 +369,9 @@ def test_hl7_and_fhir_of_one_visit_meet_in_one_stay(tmp_path: Path) -> None:
             assert len(found.store.stays()) == 1
 
     asyncio.run(story())
+
+
+def test_a_nul_in_json_is_no_part_of_a_value() -> None:
+    body = rb'{"resourceType": "Patient", "id": "p\u0000\u0000\u00001", "x": "a\\u0000"}'
+    found = notice(body).resources["Patient/p1"]
+    assert found["x"] == "a\\u0000"

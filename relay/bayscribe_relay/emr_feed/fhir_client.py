@@ -12,7 +12,7 @@ import msgspec
 
 from bayscribe.errors import ConfigError
 from bayscribe_relay.emr_feed.config import FhirConfig
-from bayscribe_relay.emr_feed.fhir_notice import Resource, entries
+from bayscribe_relay.emr_feed.fhir_notice import Resource, decode, entries
 
 _CACHE_MAX: Final = 2_000
 _CACHE_S: Final = 30.0
@@ -126,7 +126,7 @@ class FhirReader:
         if status != 200:
             raise NotThere(f"HTTP {status}")
         try:
-            found = msgspec.json.decode(body)
+            found = decode(body)
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
             raise NotNow("the answer is not JSON") from None
         if not isinstance(found, dict):

@@ -61,6 +61,18 @@ class Notice:
     resources: dict[str, Resource] = field(default_factory=dict)
 
 
+_NUL: Final = re.compile(rb"(?<!\\)((?:\\\\)*)\\u0000")
+
+
+def decode(body: bytes) -> object:
+    """JSON without NUL characters: FHIR forbids them, and PostgreSQL keeps none.
+
+    Raises:
+        DecodeError, UnicodeDecodeError, RecursionError: it is not JSON that can be read.
+    """
+    return msgspec.json.decode(_NUL.sub(rb"\1", body))
+
+
 def notice(body: bytes) -> Notice:
     """Read a notification; an empty body is a rest-hook without payload.
 
@@ -70,7 +82,7 @@ def notice(body: bytes) -> Notice:
     if not body.strip():
         return Notice("rest-hook")
     try:
-        found = msgspec.json.decode(body)
+        found = decode(body)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         raise BadNotice("the body is not JSON") from None
     if not isinstance(found, dict) or not isinstance(found.get("resourceType"), str):

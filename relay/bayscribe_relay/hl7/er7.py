@@ -94,10 +94,9 @@ class Segment:
         return "\n".join(self._plain(part) for part in raw.split(self.separators.repetition))
 
     def _plain(self, raw: str) -> str:
-        escape = self.separators.escape
-        if escape not in raw:
-            return raw
-        return unescape(raw, self.separators, self.codec)
+        if self.separators.escape in raw:
+            raw = unescape(raw, self.separators, self.codec)
+        return raw.replace("\0", "")  # says nothing, and PostgreSQL keeps none
 
 
 @dataclass(frozen=True, slots=True)
