@@ -5,6 +5,7 @@ import pytest
 
 from bayscribe.cli import main
 from bayscribe.commands import update
+from bayscribe.errors import IntegrityError
 from bayscribe.update.bootstate import BootState
 from bayscribe.update.machine import Machine
 from update.unit_places import RUNNING, machine
@@ -61,6 +62,25 @@ def test_nothing_staged_and_no_bundle_named(
     assert main(["update", "install"]) == 1
     assert "nothing is staged" in capsys.readouterr().err
     assert unit.sector().read() == BootState()
+
+
+def test_staging_keeps_the_newest_and_never_the_only_copy_for_nothing(
+    unit: Machine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def checked(path: Path, _machine: Machine) -> None:
+        if path.read_bytes() == b"foreign":
+            raise IntegrityError("not of this unit's publisher", code="signature")
+
+    monkeypatch.setattr(update, "_checked", checked)
+    staged = unit.state / "staged"
+    for name, content in (("one.raucb", b"1"), ("two.raucb", b"2"), ("bad.raucb", b"foreign")):
+        (tmp_path / name).write_bytes(content)
+    assert main(["update", "stage", str(tmp_path / "one.raucb")]) == 0
+    assert main(["update", "stage", str(tmp_path / "two.raucb")]) == 0
+    assert [path.read_bytes() for path in staged.iterdir()] == [b"2"]
+    assert main(["update", "stage", str(staged / "two.raucb")]) == 0
+    assert main(["update", "stage", str(tmp_path / "bad.raucb")]) == 1
+    assert [path.name for path in staged.iterdir()] == ["two.raucb"]
 
 
 def test_a_settled_system_is_confirmed_without_a_check(

@@ -77,11 +77,19 @@ def _stage(options: argparse.Namespace, machine: Machine) -> int:
     _checked(options.bundle, machine)
     folder = machine.state / "staged"
     folder.mkdir(parents=True, exist_ok=True)
-    for old in folder.iterdir():
-        old.unlink()
     kept = folder / options.bundle.name
-    shutil.copyfile(options.bundle, kept)
-    _checked(kept, machine)
+    if not (kept.exists() and kept.samefile(options.bundle)):
+        part = kept.with_suffix(".part")
+        try:
+            shutil.copyfile(options.bundle, part)
+            _checked(part, machine)
+        except (OSError, BayscribeError):
+            part.unlink(missing_ok=True)
+            raise
+        part.replace(kept)
+    for old in folder.iterdir():
+        if old != kept:
+            old.unlink()
     print(kept)
     return 0
 
