@@ -14,9 +14,6 @@ import sys
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
-if str(ROOT) not in sys.path:
-    sys.path.insert(0, str(ROOT))
-
 sys.path.insert(0, str(ROOT))
 
 import numpy as np  # noqa: E402 - the generator is imported from the checkout, wherever this runs
