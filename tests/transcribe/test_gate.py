@@ -35,6 +35,7 @@ def test_speech_passes() -> None:
     [
         (stretch("Give two liters.", no_speech=0.7), "no-speech"),
         (stretch("Give two liters.", log_probability=-1.1), "improbable"),
+        (stretch("Let us look.", no_speech=0.56, log_probability=-0.77), "improbable"),
         (stretch("Give two liters.", word=0.3), "improbable-words"),
         (stretch("a picture of a picture of a picture of a picture of"), "repetition"),
         (stretch("no " * 8), "repetition"),

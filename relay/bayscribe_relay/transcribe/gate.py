@@ -15,6 +15,11 @@ from bayscribe_relay.transcribe.recogniser import Pcm, Stretch
 QUIET_RMS: Final = 8.0
 """Digital RMS (of 32768) under which there is nothing to recognise: -72 dBFS, 48 dB SPL."""
 
+_NEAR_NO_SPEECH: Final = 0.05
+_NEAR_IMPROBABLE: Final = 0.1
+"""So near to both limits at once is too near: in 15 minutes of 70 dB SPL noise what passed lay at
+0.56 and 0.58 with -0.77 and -0.79; of 26 stretches of speech on the repository's scenes one did."""
+
 _WORDS_A_SECOND: Final = 7.0
 """Faster than anybody speaks (conversational English: 2 to 4)."""
 
@@ -39,7 +44,8 @@ def refusal(stretch: Stretch, gate: GateConfig) -> str:
         return "no-words"
     if stretch.no_speech > gate.no_speech_most:
         return "no-speech"
-    if stretch.log_probability < gate.log_probability_least:
+    doubtful = stretch.no_speech > gate.no_speech_most - _NEAR_NO_SPEECH
+    if stretch.log_probability < gate.log_probability_least + _NEAR_IMPROBABLE * doubtful:
         return "improbable"
     if sum(word.probability for word in words) / len(words) < gate.word_least:
         return "improbable-words"
