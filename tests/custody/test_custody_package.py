@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace
 
 from bayscribe.errors import BadUse
 from bayscribe_relay.clinical import audit
@@ -58,6 +59,26 @@ def test_a_recording_without_a_stay_has_a_package_too(hospital: Hospital) -> Non
     hospital.record()
     name, data = hospital.custody.package(RECORDING)
     assert (name, problems(hospital, data)) == (RECORDING, [])
+
+
+def test_the_package_of_a_recording_without_a_stay_holds_nothing_of_others(
+    hospital: Hospital,
+) -> None:
+    hospital.record()
+    hospital.say(0, "mine alone", stay="")
+    other = hospital.say(1, "canarywords of somebody else", stay="")
+    hospital.record("f" * 32)
+    hospital.clinical.put_utterance(
+        replace(other, id="f" * 32 + "/0", recording="f" * 32, first_seq=7, last_seq=7)
+    )
+    event = hospital.chart("vital.temp_c", 38.4, "Cel")
+    hospital.clinical.move_events([event], "")
+    data = hospital.custody.package(RECORDING)[1]
+    files = unpack(data)
+    assert problems(hospital, data) == []
+    assert b"mine alone" in files["utterances.jsonl"]
+    assert "f" * 32 not in files["utterances.jsonl"].decode()
+    assert files["events.jsonl"] == b""
 
 
 def test_the_second_recording_of_a_device_verifies_without_the_first(hospital: Hospital) -> None:

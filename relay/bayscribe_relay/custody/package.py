@@ -112,20 +112,32 @@ class _Reader:
         self._recognisers: set[str] = set()
 
     def bodies(self, table: sa.Table, order: sa.Column[object]) -> bytes:
-        """Rows of a table as they are stored."""
+        """Rows of a table as they are stored; without a stay none, for none are its own."""
+        if not self._stay:
+            return b""
         query = sa.select(table.c.body).where(table.c.stay == self._stay).order_by(order)
         return b"".join(bytes(row.body) + b"\n" for row in self._link.execute(query))
 
     def utterances(self, recorded: Recorded) -> bytes:
         """Utterances with the segments that hold them."""
         u = tables.utterances.c
-        query = sa.select(u.body).where(u.stay == self._stay).order_by(u.start_ns, u.id)
+        query = sa.select(u.body).where(self._spoken()).order_by(u.start_ns, u.id)
         erased = self._erased()
         found = []
         for row in self._link.execute(query):
             one = msgspec.json.decode(row.body, type=Utterance)
             found.append(_utterance(one, recorded, erased.get(one.id)))
         return _lines(found)
+
+    def _spoken(self) -> sa.ColumnElement[bool]:
+        """The stay's utterances; without a stay, those of its recordings that no stay has."""
+        u = tables.utterances.c
+        if self._stay:
+            return u.stay == self._stay
+        return (u.stay == "") & u.recording.in_(self._recordings())
+
+    def _recordings(self) -> list[str]:
+        return [recording for _, recording, _ in self._subject.recordings]
 
     def _erased(self) -> dict[str, str]:
         return {
@@ -137,7 +149,7 @@ class _Reader:
     def models(self, appliances: list[str]) -> bytes:
         """Digests of everything that listened."""
         u = tables.utterances.c
-        query = sa.select(u.body).where(u.stay == self._stay)
+        query = sa.select(u.body).where(self._spoken())
         used = {
             msgspec.json.decode(row.body, type=Utterance).model_sha256
             for row in self._link.execute(query)
@@ -207,8 +219,7 @@ class _Reader:
     def refusals(self) -> bytes:
         """What the relay did not take of these devices' recordings."""
         r = schema.refusals.c
-        recordings = [recording for _, recording, _ in self._subject.recordings]
-        query = sa.select(schema.refusals).where(r.encounter.in_(recordings))
+        query = sa.select(schema.refusals).where(r.encounter.in_(self._recordings()))
         found = []
         for row in self._link.execute(query.order_by(r.first_ns, r.device, r.seq)):
             values = dict(row._mapping)  # noqa: SLF001 - SQLAlchemy's public name for it
@@ -239,13 +250,16 @@ class _Reader:
     def _proofs(self) -> list[rows.Proof]:
         d = retention_tables.deletions.c
         devices = {device for device, _, _ in self._subject.recordings}
+        mine = tuple(f"{recording}/" for recording in self._recordings())
         query = sa.select(retention_tables.deletions).order_by(d.n)
         if self._stay:
             query = query.where(d.stay == self._stay)
         found = []
         for row in self._link.execute(query):
             body = msgspec.json.decode(row.body, type=rows.Deletion)
-            if self._stay or devices & {device for device, _, _ in body.payloads}:
+            heard = devices & {device for device, _, _ in body.payloads}
+            said = any(ident.startswith(mine) for ident, _ in body.utterances)
+            if self._stay or heard or said:
                 found.append(
                     rows.Proof(
                         body=bytes(row.body),

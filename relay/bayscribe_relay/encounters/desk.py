@@ -30,8 +30,8 @@ LEAD_NS = 10 * 60 * 10**9
 """A recording that began at most this long before a tap belongs to the tap's patient."""
 
 
-_LOCK = 0x42415953
-"""Key of PostgreSQL's advisory lock: any number that nobody else uses."""
+STAYS_LOCK = 0x42415953
+"""Key of PostgreSQL's advisory lock on the stays: any number that nobody else uses."""
 
 
 def new_id() -> str:
@@ -60,7 +60,7 @@ class Desk:
         """A transaction that no other change of any stay runs beside, on any relay."""
         with self.store.transaction() as link:
             if link.dialect.name == "postgresql":
-                link.execute(sa.select(sa.func.pg_advisory_xact_lock(_LOCK)))
+                link.execute(sa.select(sa.func.pg_advisory_xact_lock(STAYS_LOCK)))
             else:
                 # SQLite locks with the first write; what is read before it may be old.
                 link.execute(sa.delete(tables.taps).where(tables.taps.c.n < 0))

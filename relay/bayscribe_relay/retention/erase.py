@@ -2,7 +2,6 @@
 
 import time
 from collections import defaultdict
-from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import msgspec
@@ -11,16 +10,14 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from bayscribe.errors import BadUse
 from bayscribe_relay.attest import tables as attest_tables
-from bayscribe_relay.clinical import audit, tables
-from bayscribe_relay.clinical.drafts import Draft
-from bayscribe_relay.clinical.prompts import PromptCard
-from bayscribe_relay.clinical.speech import Utterance
+from bayscribe_relay.clinical import audit
 from bayscribe_relay.clinical.store import ClinicalStore
 from bayscribe_relay.custody.config import Signer
-from bayscribe_relay.retention import policy
+from bayscribe_relay.encounters.desk import STAYS_LOCK
+from bayscribe_relay.retention import policy, words
 from bayscribe_relay.retention import tables as retention_tables
 from bayscribe_relay.retention.config import RetentionConfig
-from bayscribe_relay.retention.policy import Ground, Recording
+from bayscribe_relay.retention.policy import Ground
 from bayscribe_relay.store import schema
 from bayscribe_relay.store.database import make_tables, storage_error
 from bayscribe_relay.writeback import tables as letter_tables
@@ -80,12 +77,12 @@ class Retention:
         done = Done()
         try:
             with self.clinical.engine.connect() as link:
-                recordings = list(policy.due_recordings(link, self.config, now))
-                transcripts = list(policy.due_transcripts(link, self.config, now))
-            for one in recordings:
-                self._audio(one, now, done, dry=dry)
-            for ground, recording in transcripts:
-                self._words(ground, recording, now, done, dry=dry)
+                recordings = policy.recordings_with_audio(link)
+                transcripts = policy.transcripts(link)
+            for device, recording in recordings:
+                self._audio(device, recording, now, done, dry=dry)
+            for stay, recording in transcripts:
+                self._words(stay, recording, now, done, dry=dry)
             if (done.recordings or done.transcripts) and not dry:
                 done.kept_in_log = not self._empty_log()
         except SQLAlchemyError as error:
@@ -94,80 +91,65 @@ class Retention:
 
     # -- audio
 
-    def _audio(self, one: Recording, now: int, done: Done, *, dry: bool) -> None:
+    def _audio(self, device: str, recording: str, now: int, done: Done, *, dry: bool) -> None:
         r, p = schema.records.c, schema.payloads.c
-        mine = sa.select(r.seq).where(r.device == one.device, r.encounter == one.recording)
-        which = (p.device == one.device) & p.seq.in_(mine)
-        with self.clinical.transaction() as link:
-            if dry:
-                count = sa.select(sa.func.count()).select_from(schema.payloads).where(which)
-                gone = link.execute(count).scalar_one()
-            else:
-                _overwrite(link)
-                if not self._still(link, one.grounds, "audio", now):
-                    return
-                erased = sa.delete(schema.payloads).where(which).returning(p.seq)
-                seqs = set(link.execute(erased).scalars())
-                gone = len(seqs)
-                if not gone:
-                    return
-                payloads = self._hashes(link, one, seqs)
-                for ground in one.grounds:
-                    self._prove(link, ground, now, payloads=payloads)
-        done.recordings += 1
-        done.segments += gone
+        mine = sa.select(r.seq).where(r.device == device, r.encounter == recording)
+        which = (p.device == device) & p.seq.in_(mine)
+        with self.clinical.engine.connect() as link:
+            if not policy.audio_grounds(link, device, recording, self.config, now):
+                return
+            count = sa.select(sa.func.count()).select_from(schema.payloads).where(which)
+            gone = link.execute(count).scalar_one()
+        if not dry:
+            with self.clinical.transaction() as link:
+                alone(link)
+                # Looked at again: a hold, a note or a binding may have come meanwhile.
+                grounds = policy.audio_grounds(link, device, recording, self.config, now)
+                gone = self._erase_audio(link, which, grounds, now) if grounds else 0
+        if gone:
+            done.recordings += 1
+            done.segments += gone
 
-    @staticmethod
-    def _hashes(
-        link: sa.Connection, one: Recording, seqs: set[int]
-    ) -> tuple[tuple[str, int, str], ...]:
-        r = schema.records.c
-        query = sa.select(r.seq, r.sealed_sha256).where(
-            r.device == one.device, r.encounter == one.recording
+    def _erase_audio(
+        self,
+        link: sa.Connection,
+        which: sa.ColumnElement[bool],
+        grounds: tuple[Ground, ...],
+        now: int,
+    ) -> int:
+        r, p = schema.records.c, schema.payloads.c
+        same = (p.device == r.device) & (p.seq == r.seq)
+        query = sa.select(r.device, r.seq, r.sealed_sha256).join(schema.payloads, same)
+        payloads = tuple(
+            (row.device, row.seq, bytes(row.sealed_sha256).hex())
+            for row in link.execute(query.where(which).order_by(r.seq))
         )
-        return tuple(
-            (one.device, row.seq, bytes(row.sealed_sha256).hex())
-            for row in link.execute(query.order_by(r.seq))
-            if row.seq in seqs
-        )
+        if payloads:
+            link.execute(sa.delete(schema.payloads).where(which))
+            for one in grounds:
+                self._prove(link, one, now, payloads=payloads)
+        return len(payloads)
 
     # -- words
 
-    def _words(self, ground: Ground, recording: str, now: int, done: Done, *, dry: bool) -> None:
-        u = tables.utterances.c
-        query = sa.select(u.id, u.body).where(u.stay == ground.stay)
-        if not ground.stay:
-            query = query.where(u.recording == recording)
-        with self.clinical.transaction() as link:
-            _overwrite(link)
-            if ground.stay and not self._still(link, (ground,), "transcript", now):
+    def _words(self, stay: str, recording: str, now: int, done: Done, *, dry: bool) -> None:
+        with self.clinical.engine.connect() as link:
+            if policy.words_ground(link, stay, recording, self.config, now) is None:
                 return
-            found = [msgspec.json.decode(r.body, type=Utterance) for r in link.execute(query)]
-            spoken = [one for one in found if one.words]
-            if not spoken:
-                return
+            left = words.find(link, stay, recording)
+        if left and not dry:
+            with self.clinical.transaction() as link:
+                alone(link)
+                ground = policy.words_ground(link, stay, recording, self.config, now)
+                left = words.find(link, stay, recording) if ground is not None else words.NONE
+                if left and ground is not None:
+                    words.erase(link, left)
+                    self._prove(link, ground, now, utterances=left.hashes())
+        if left:
             done.transcripts += 1
-            done.utterances += len(spoken)
-            if dry:
-                return
-            for one in spoken:
-                body = _JSON.encode(msgspec.structs.replace(one, words=()))
-                link.execute(sa.update(tables.utterances).where(u.id == one.id).values(body=body))
-            if ground.stay:
-                _erase_prompts(link, ground.stay)
-                _erase_drafts(link, ground.stay)
-            hashes = tuple((one.id, rows.text_sha256(one.text)) for one in spoken)
-            self._prove(link, ground, now, utterances=hashes)
+            done.utterances += len(left.spoken)
 
     # -- proof
-
-    def _still(self, link: sa.Connection, grounds: Sequence[Ground], what: str, now: int) -> bool:
-        """Whether no hold and no new note came since it was found due."""
-        return all(
-            policy.ground(link, one.stay, what, self.config, now) == one
-            for one in grounds
-            if one.stay
-        )
 
     def _prove(
         self,
@@ -219,6 +201,7 @@ class Retention:
             raise BadUse("a hold needs a reason", "say why, without anything of the patient")
         h = retention_tables.holds
         with self.clinical.transaction() as link:
+            alone(link)
             if self.clinical.stay(stay, link) is None:
                 raise BadUse(f"no stay {stay}", "give a stay's id", code="encounter")
             link.execute(sa.delete(h).where(h.c.stay == stay))
@@ -237,6 +220,7 @@ class Retention:
         """
         h = retention_tables.holds
         with self.clinical.transaction() as link:
+            alone(link)
             if link.execute(sa.delete(h).where(h.c.stay == stay)).rowcount == 0:
                 raise BadUse(f"{stay} is not on hold", code="hold")
             audit.record(self.clinical, actor, "released", stay, "", link)
@@ -258,36 +242,9 @@ class Retention:
         return dict(found)
 
 
-def _overwrite(link: sa.Connection) -> None:
-    """SQLite: what is freed is overwritten with zeros, not only unlinked."""
+def alone(link: sa.Connection) -> None:
+    """Let no hold, no change of a stay and no other relay's run come between look and deed."""
     if link.dialect.name == "sqlite":
-        link.exec_driver_sql("PRAGMA secure_delete = ON")
-
-
-def _erase_prompts(link: sa.Connection, stay: str) -> None:
-    """The words that led to a prompt, and a clinician's own words in answer to it."""
-    p = tables.prompts.c
-    for row in link.execute(sa.select(p.id, p.body).where(p.stay == stay)).all():
-        card = msgspec.json.decode(row.body, type=PromptCard)
-        own = card.answered_by == "click"
-        bare = msgspec.structs.replace(card, explanation=(), answer="" if own else card.answer)
-        if bare != card:
-            link.execute(
-                sa.update(tables.prompts).where(p.id == row.id).values(body=_JSON.encode(bare))
-            )
-
-
-def _erase_drafts(link: sa.Connection, stay: str) -> None:
-    """Every revision but the signed one: that is the note, which stays for good."""
-    d = tables.drafts.c
-    query = sa.select(d.revision, d.body).where(d.stay == stay)
-    for row in link.execute(query).all():
-        draft = msgspec.json.decode(row.body, type=Draft)
-        keep = draft.sections if draft.signed_key else ()
-        bare = msgspec.structs.replace(draft, sections=keep, dropped=())
-        if bare != draft:
-            link.execute(
-                sa.update(tables.drafts)
-                .where(d.stay == stay, d.revision == row.revision)
-                .values(body=_JSON.encode(bare))
-            )
+        link.exec_driver_sql("BEGIN IMMEDIATE")
+    else:
+        link.execute(sa.select(sa.func.pg_advisory_xact_lock(STAYS_LOCK)))

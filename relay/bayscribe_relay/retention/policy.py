@@ -1,6 +1,5 @@
 """What is due, by the policy and what is on record; nothing is changed here."""
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Final
 
@@ -36,55 +35,69 @@ class Ground:
     letters: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class Recording:
-    """A recording whose audio is due, for every stay that it belongs to."""
-
-    device: str
-    recording: str
-    grounds: tuple[Ground, ...]
-
-
-def due_recordings(
-    link: sa.Connection, config: RetentionConfig, now_ns: int
-) -> Iterator[Recording]:
-    """Recordings that still have audio, all of whose stays let it go."""
+def recordings_with_audio(link: sa.Connection) -> list[tuple[str, str]]:
+    """Device and recording wherever sealed audio is left."""
     r, p = schema.records.c, schema.payloads.c
     query = (
-        sa.select(r.device, r.encounter, sa.func.max(r.received_ns).label("last_ns"))
+        sa.select(r.device, r.encounter)
         .join(schema.payloads, (p.device == r.device) & (p.seq == r.seq))
-        .group_by(r.device, r.encounter)
+        .distinct()
         .order_by(r.device, r.encounter)
     )
-    for row in link.execute(query).all():
-        if not _over(link, row.device, row.encounter, row.last_ns, now_ns):
-            continue
-        b = tables.bindings.c
-        bound = sa.select(b.stay).where(b.device == row.device, b.recording == row.encounter)
-        stays = sorted(set(link.execute(bound).scalars()))
-        if stays:
-            found = [ground(link, stay, "audio", config, now_ns) for stay in stays]
-        else:
-            found = [_unclaimed(row.last_ns, config, now_ns)]
-        grounds = tuple(one for one in found if one is not None)
-        if len(grounds) == len(found):
-            yield Recording(row.device, row.encounter, grounds)
+    return [(row.device, row.encounter) for row in link.execute(query)]
 
 
-def due_transcripts(
-    link: sa.Connection, config: RetentionConfig, now_ns: int
-) -> Iterator[tuple[Ground, str]]:
-    """Grounds on which a transcript goes, with the recording where no stay has it."""
+def transcripts(link: sa.Connection) -> list[tuple[str, str]]:
+    """Each stay's id with an empty recording, then each recording with turns of no stay."""
+    s, u = tables.stays.c, tables.utterances.c
+    stays = link.execute(sa.select(s.id).order_by(s.id)).scalars().all()
+    free = sa.select(u.recording).where(u.stay == "").distinct().order_by(u.recording)
+    return [(stay, "") for stay in stays] + [
+        ("", recording) for recording in link.execute(free).scalars()
+    ]
+
+
+def audio_grounds(
+    link: sa.Connection, device: str, recording: str, config: RetentionConfig, now_ns: int
+) -> tuple[Ground, ...]:
+    """Why a recording's audio may go, for every stay that it belongs to; none while it is kept."""
+    r = schema.records.c
+    newest = sa.select(sa.func.max(r.received_ns)).where(
+        r.device == device, r.encounter == recording
+    )
+    last_ns = link.execute(newest).scalar() or 0
+    if not _over(link, device, recording, last_ns, now_ns):
+        return ()
+    stays = _stays_of(link, recording)
+    found = [ground(link, stay, "audio", config, now_ns) for stay in stays]
+    if not stays:
+        found = [_unclaimed(last_ns, config, now_ns)]
+    grounds = tuple(one for one in found if one is not None)
+    return grounds if len(grounds) == len(found) else ()
+
+
+def words_ground(
+    link: sa.Connection, stay: str, recording: str, config: RetentionConfig, now_ns: int
+) -> Ground | None:
+    """Why a transcript may go: a stay's, or a recording's turns that no stay has.
+
+    The latter may yet be given to a stay that the recording belongs to: they are kept as
+    long as one of those keeps its own.
+    """
+    if stay:
+        return ground(link, stay, "transcript", config, now_ns)
+    stays = _stays_of(link, recording)
+    if any(ground(link, one, "transcript", config, now_ns) is None for one in stays):
+        return None
     u = tables.utterances.c
-    for stay in link.execute(sa.select(tables.stays.c.id).order_by(tables.stays.c.id)).scalars():
-        one = ground(link, stay, "transcript", config, now_ns)
-        if one is not None:
-            yield one, ""
-    free = sa.select(u.recording, sa.func.max(u.start_ns))
-    for recording, last_ns in link.execute(free.where(u.stay == "").group_by(u.recording)).all():
-        one = _unclaimed(last_ns, config, now_ns)
-        if one is not None:
-            yield one, recording
+    newest = sa.select(sa.func.max(u.start_ns)).where(u.recording == recording, u.stay == "")
+    return _unclaimed(link.execute(newest).scalar() or 0, config, now_ns)
+
+
+def _stays_of(link: sa.Connection, recording: str) -> list[str]:
+    b = tables.bindings.c
+    query = sa.select(b.stay).where(b.recording == recording).distinct().order_by(b.stay)
+    return list(link.execute(query).scalars())
 
 
 def ground(
@@ -133,7 +146,7 @@ def _unsigned(
 def _unclaimed(last_ns: int, config: RetentionConfig, now_ns: int) -> Ground | None:
     if config.unclaimed_days == 0 or last_ns + config.unclaimed_days * DAY_NS > now_ns:
         return None
-    return Ground("", f"{config.unclaimed_days:g} days in which no stay claimed the recording")
+    return Ground("", f"{config.unclaimed_days:g} days in which no stay claimed it")
 
 
 def _over(link: sa.Connection, device: str, recording: str, last_ns: int, now_ns: int) -> bool:

@@ -102,5 +102,7 @@ def _durable(connection: SqliteConnection, _record: Any) -> None:  # noqa: ANN40
     cursor = connection.cursor()
     cursor.execute("PRAGMA journal_mode=WAL")
     cursor.execute("PRAGMA synchronous=FULL")
+    # What any connection frees is overwritten: what was replaced or deleted is not on the disk.
+    cursor.execute("PRAGMA secure_delete=ON")
     cursor.execute(f"PRAGMA busy_timeout={BUSY_MS}")
     cursor.close()
