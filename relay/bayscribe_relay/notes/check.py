@@ -2,7 +2,8 @@
 
 A sentence passes when it has sources that exist, and every number, time, unit and negation in
 it, and every word that carries meaning, is in them. Words are compared, not understood: the
-check errs on the side of refusing.
+check errs on the side of refusing. What a language model wrote must pass
+:mod:`~bayscribe_relay.notes.bound` as well.
 """
 
 import re
@@ -14,33 +15,9 @@ from typing import Final
 from bayscribe_relay.clinical.drafts import Draft, Sentence
 from bayscribe_relay.clinical.events import ClinicalEvent
 from bayscribe_relay.clinical.speech import Utterance
-from bayscribe_relay.notes import wording
+from bayscribe_relay.notes import bound, tokens, wording
 from bayscribe_relay.notes.facts import current, measured
 
-_TIME: Final = re.compile(r"(?<!\d)\d{1,2}:\d{2}(?!\d)")
-_NUMBER: Final = re.compile(r"(?<![\w.])[-+]?\d[\d,]*(?:\.\d+)?")
-_WORD: Final = re.compile(r"[^\W\d_]+(?:'[^\W\d_]+)?")
-_UNIT: Final = re.compile(
-    r"(?<=\d)\s*(mL/kg|mL/h|mL|mg/dL|mg/kg|mg|mcg|µg/min|µg|ug|kg|lb|mmol/L|mm Hg|°C|°F|"
-    r"/min|L/min|%)"
-)
-NEGATIONS: Final = frozenset(
-    [
-        "no",
-        "not",
-        "never",
-        "none",
-        "without",
-        "denies",
-        "deny",
-        "denied",
-        "negative",
-        "nor",
-        "cannot",
-        "nothing",
-        "neither",
-    ]
-)
 _FRAME: Final = frozenset(
     [
         "the",
@@ -190,22 +167,26 @@ class Sources:
         said = " ".join(u.text for u in spoken)
         # "3 um mg" is quoted as "3 mg": what fillers part belongs together.
         source = " ".join([said, _without_fillers(said), *(self._words(e) for e in events)])
-        times = {t for e in events for t in self._times(e)} | set(_TIME.findall(source))
-        if not set(_TIME.findall(text)) <= times:
+        times = {t for e in events for t in self._times(e)} | tokens.times(source)
+        if not tokens.times(text) <= times:
             return "a time is not its source's"
-        rest, known = _TIME.sub(" ", text), _TIME.sub(" ", source)
-        if not _numbers(rest) <= _numbers(known) | _arithmetic(events) | _labels(spoken):
+        rest, known = tokens.TIME.sub(" ", text), tokens.TIME.sub(" ", source)
+        made = _arithmetic(events) | _labels(spoken)
+        if not tokens.numbers(rest) <= tokens.numbers(known) | made:
             return "a number is not its source's"
-        if not _units(rest) <= _units(known) | _arithmetic_units(events):
+        if not tokens.units(rest) <= tokens.units(known) | _arithmetic_units(events):
             return "a unit is not its source's"
-        if _negated(text) != _negated(source):
+        if tokens.negated(text) != tokens.negated(source):
             return "a negation was added or lost"
         frame = _speakers(spoken) | _FRAME
-        if not _tokens(text) - frame <= _tokens(source):
+        if not set(tokens.words(text)) - frame <= set(tokens.words(source)):
             return "a word is not its source's"
         quoted = re.findall(r"“([^”]*)”", text)
         if sentence.origin == "said" and not _quotes(quoted, spoken):
             return "the words are not those that were said"
+        if sentence.origin == "model":
+            charted = [bound.Charted(e, self._words(e), self._times(e)) for e in events]
+            return bound.problem(text, spoken, charted, _arithmetic(events))
         return ""
 
     def _words(self, event: ClinicalEvent) -> str:
@@ -221,30 +202,12 @@ class Sources:
         return {wording.clock(at, self._zone) for at in moments if at is not None}
 
 
-def _numbers(text: str) -> set[float]:
-    return {float(n.replace(",", "")) for n in _NUMBER.findall(text) if n.strip("+-,")}
-
-
-def _units(text: str) -> set[str]:
-    return set(_UNIT.findall(text))
-
-
-def _tokens(text: str) -> set[str]:
-    return {word.casefold() for word in _WORD.findall(text.replace("’", "'"))}
-
-
-def _negated(text: str) -> set[str]:
-    words = _tokens(text)
-    found = words & NEGATIONS
-    return found | {word for word in words if word.endswith("n't")}
-
-
 def _speakers(spoken: Iterable[Utterance]) -> set[str]:
-    return {word for u in spoken for word in _tokens(u.speaker)}
+    return {word for u in spoken for word in tokens.words(u.speaker)}
 
 
 def _labels(spoken: Iterable[Utterance]) -> set[float]:
-    return {number for u in spoken for number in _numbers(u.speaker)}
+    return {number for u in spoken for number in tokens.numbers(u.speaker)}
 
 
 def _arithmetic(events: Sequence[ClinicalEvent]) -> set[float]:

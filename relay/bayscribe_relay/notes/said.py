@@ -63,7 +63,7 @@ def statements(
         text = spoken(one, doubtful_below)
         if not text:
             continue
-        if _asks(one):
+        if asks(one):
             question = one
             continue
         if question is not None and _answers(question, one):
@@ -89,8 +89,8 @@ def _link(one: Utterance) -> Link:
     return Link(kind="utterance", ref=one.id, start=one.start, end=one.end)
 
 
-def _asks(one: Utterance) -> bool:
-    """A question of staff: it states nothing by itself."""
+def asks(one: Utterance) -> bool:
+    """Whether a turn is a question of staff: it states nothing by itself."""
     words = one.text.split()
     return (
         one.speaker != "patient"

@@ -1,0 +1,241 @@
+"""What a language model's sentence must keep beyond words: what belongs together, and to whom.
+
+A model can be wrong with the right words: a number beside another measurement, "ordered"
+turned into "given", a condition left out. So of its sentences more is asked than of those
+that the composer builds by a fixed pattern. Words are compared here as well, not understood.
+"""
+
+import re
+from collections.abc import Collection, Iterable, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from bayscribe_relay.clinical.events import ClinicalEvent
+from bayscribe_relay.clinical.speech import Utterance
+from bayscribe_relay.notes import tokens, wording
+from bayscribe_relay.notes.said import asks
+
+_GRAMMAR_WORDS: Final = """
+the a an of and at to in is are was were with by his her their patient patient's that this has
+have had on for from as be it or
+"""
+_GRAMMAR: Final = frozenset(_GRAMMAR_WORDS.split())
+"""Words that a model may add: alone they state nothing."""
+
+_TELLS: Final = frozenset(["reports", "states", "says", "asked", "answers"])
+_ROLES: Final = frozenset(
+    ["clinician", "nurse", "visitor", "respiratory", "therapist", "speaker", "unknown"]
+)
+
+_TURNING_WORDS: Final = """
+if unless whether maybe perhaps might may could would should possible possibly probable probably
+likely unlikely suspect suspected suspicion concern concerned rule ruled consider considered
+history previous previously prior past ago yesterday today last used stopped before until except
+had was were mother father mom dad parents brother sister son daughter wife husband family uncle
+aunt cousin grandmother grandfather only almost about around left right allergic allergy
+"""
+_TURNING: Final = frozenset(_TURNING_WORDS.split())
+"""Condition, doubt, past, relative, side, degree: left out, they change what a statement says."""
+
+_SPELLED_WORDS: Final = """
+zero one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen
+sixteen seventeen eighteen nineteen twenty thirty forty fifty sixty seventy eighty ninety hundred
+thousand half quarter once twice first second third
+"""
+_SPELLED: Final = frozenset(_SPELLED_WORDS.split())
+
+_SUBJECTS_WORDS: Final = "the a an i me my she he they her his their patient patient's"
+_SUBJECTS: Final = frozenset(_SUBJECTS_WORDS.split())
+_SAME: Final = {"has": "have"}
+_SENTENCE: Final = re.compile(r"[.!;](?!\d)|(?<=\?)")
+_CLAUSE: Final = re.compile(r"[.,;:!?](?!\d)|\band\b")
+_PIECE: Final = re.compile(r"\d{1,2}:\d{2}|\d[\d,]*(?:\.\d+)?|[^\W\d_]+(?:'[^\W\d_]+)?")
+_SIGNS: Final = frozenset(" .,;:'\"“”’()/%°-")
+_BY_WEIGHT: Final = re.compile(r"([\d.,]*\d)\s*(?:mL/kg|mL|kg)")
+
+
+@dataclass(frozen=True, slots=True)
+class Charted:
+    """An event that a sentence links to, with the words and times that it gives."""
+
+    event: ClinicalEvent
+    words: str
+    times: set[str]
+
+    @property
+    def name(self) -> set[str]:
+        """The words of what it is of."""
+        return set(tokens.words(wording.name(self.event))) - _GRAMMAR
+
+    @property
+    def figures(self) -> set[str]:
+        """Its numbers and times, written one way."""
+        return {_plain(n) for n in _numbers(self.words)} | self.times
+
+
+def problem(
+    text: str,
+    spoken: Sequence[Utterance],
+    charted: Sequence[Charted],
+    arithmetic: Collection[float] = (),
+) -> str:
+    """Why a model's sentence does not pass; empty if it does.
+
+    Args:
+        text: of the sentence, without marks of doubt.
+        spoken: turns that it links to.
+        charted: events that it links to.
+        arithmetic: what volume and weight of its events give.
+    """
+    source = " ".join([*(u.text for u in spoken), *(c.words for c in charted)])
+    said = [part for u in spoken for part in _SENTENCE.split(u.text) if part.strip()]
+    if any(c not in _SIGNS and not c.isalnum() and c not in source for c in text):
+        return "a sign is not its source's"
+    if not _own_speakers(text, spoken):
+        return "it names another speaker"
+    if not _words_of(text) - _allowed(charted) - _roles(spoken) <= _words_of(source):
+        return "a word is not its source's"
+    if not _stated(text, spoken, charted):
+        return "its words were only asked"
+    if not all(_kept_whole(text, part) for part in said):
+        return "a statement was taken apart"
+    if not _figures_belong(text, said, charted, arithmetic):
+        return "a number or time belongs to something else"
+    return ""
+
+
+def marked(text: str, spoken: Iterable[Utterance], doubtful_below: float) -> str:
+    """The text with every word marked that the recogniser was unsure of wherever it was said."""
+    sure: dict[str, bool] = {}
+    for word in (w for u in spoken for w in u.words):
+        for piece in _pieces(word.text):
+            sure[piece] = sure.get(piece, False) or word.probability >= doubtful_below
+    plain = text.replace(f" {wording.DOUBTFUL}", "").replace(wording.DOUBTFUL, "")
+    return _PIECE.sub(
+        lambda m: m[0] if sure.get(_key(m[0]), True) else f"{m[0]} {wording.DOUBTFUL}", plain
+    )
+
+
+def meaning(text: str) -> list[str]:
+    """The words of a text in their order, without those that name whose statement it is."""
+    plain = text.replace(wording.DOUBTFUL, "")
+    left = _SUBJECTS | _TELLS | wording.FILLERS
+    return [_SAME.get(p, p) for p in _pieces(plain) if p not in left]
+
+
+def _key(piece: str) -> str:
+    return _plain(piece) if piece[0].isdigit() else piece.casefold()
+
+
+def _pieces(text: str) -> list[str]:
+    return [_key(p) for p in _PIECE.findall(text.replace("’", "'"))]
+
+
+def _plain(number: str) -> str:
+    """One way to write a number; a time stays."""
+    return number if ":" in number else f"{tokens.value(number):.10g}"
+
+
+def _numbers(text: str) -> list[str]:
+    return [p for p in _PIECE.findall(text) if p[0].isdigit()]
+
+
+def _words_of(text: str) -> set[str]:
+    return set(tokens.words(text)) - _GRAMMAR - _TELLS
+
+
+def _roles(spoken: Iterable[Utterance]) -> set[str]:
+    """Words that name the speakers of the sources."""
+    found = set()
+    for one in spoken:
+        found |= {"clinician"} if one.primary else set(tokens.words(one.speaker)) & {
+            *_ROLES, "patient"
+        } or {"speaker"}  # fmt: skip
+    return found
+
+
+def _own_speakers(text: str, spoken: Sequence[Utterance]) -> bool:
+    """Whether whoever is said to tell something is who told it."""
+    row, mine = tokens.words(text), _roles(spoken)
+    for before, word in zip(["", *row], row, strict=False):
+        if word in _TELLS and before not in mine:
+            return False
+    return True
+
+
+def _allowed(charted: Iterable[Charted]) -> set[str]:
+    """Words that say what kind of record a linked event is."""
+    found: set[str] = set()
+    for one in charted:
+        event = one.event
+        if event.kind == "med_given":
+            found.add("given")
+        if event.kind in ("order", "med_order", "rx"):
+            found.add("ordered")
+        if event.kind in ("obs", "proc"):
+            found.add("recorded")
+        if event.concept.startswith("lab."):
+            found |= {"resulted", "laboratory"} | ({"collected"} if event.collected_ns else set())
+        if event.status in ("preliminary", "corrected"):
+            found.add(event.status)
+        if event.xuln > 1:
+            found |= {"abnormal", "times", "upper", "limit"}
+        if event.concept == "lab.critical_flag":
+            found |= {"critical", "flagged"}
+        if event.concept == "med.crystalloid_bolus":
+            found.add("crystalloid")
+    return found
+
+
+def _stated(text: str, spoken: Sequence[Utterance], charted: Sequence[Charted]) -> bool:
+    """Whether something but questions holds the sentence's words."""
+    told = " ".join([*(u.text for u in spoken if not asks(u)), *(c.words for c in charted)])
+    asked = " ".join(u.text for u in spoken if asks(u))
+    return not _words_of(text) & (_words_of(asked) - _words_of(told))
+
+
+def _kept_whole(text: str, said: str) -> bool:
+    """Whether a sentence of a source is taken over whole where a part of it would mislead.
+
+    That is one with a negation, condition, doubt, past or relative of which any word that
+    carries meaning is used, and one of whose numbers any is used.
+    """
+    words = set(tokens.words(said))
+    turned = bool(words & _TURNING) or any(tokens.negates(w) for w in words)
+    shared = bool(_words_of(text) & _words_of(said))
+    counted = bool(_counts(text) & _counts(said))
+    return not (counted or (turned and shared)) or _holds(text, said)
+
+
+def _holds(text: str, said: str) -> bool:
+    row, part = meaning(text), meaning(said)
+    return any(row[n : n + len(part)] == part for n in range(len(row) - len(part) + 1))
+
+
+def _counts(text: str) -> set[str]:
+    """Numbers and times, in digits or in words."""
+    return {_plain(n) for n in _numbers(text)} | (set(tokens.words(text)) & _SPELLED)
+
+
+def _figures_belong(
+    text: str, said: Sequence[str], charted: Sequence[Charted], arithmetic: Collection[float]
+) -> bool:
+    """Whether each number and time stands with what it was said or charted of."""
+    heard = {_plain(n) for part in said if _holds(text, part) for n in _numbers(part)}
+    heard |= {_plain(n) for n in _BY_WEIGHT.findall(text) if tokens.value(n) in arithmetic}
+    current: list[Charted] = []
+    for clause in _CLAUSE.split(text):
+        named = [c for c in charted if c.name and c.name <= set(tokens.words(clause))]
+        current = named or current
+        figures = {_plain(n) for n in _numbers(clause)} - heard
+        if not figures:
+            continue
+        current = [c for c in current if figures - _name_figures(c) <= c.figures]
+        if not current:
+            return False
+    return True
+
+
+def _name_figures(one: Charted) -> set[str]:
+    """Numbers in a name itself: sodium chloride 0.9 %."""
+    return {_plain(n) for n in _numbers(wording.name(one.event))}
