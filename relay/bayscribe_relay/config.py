@@ -153,6 +153,7 @@ def load(path: Path) -> RelayConfig:
         web=config.web.beside(base) if config.web is not None else None,
         fleet=config.fleet.beside(base) if config.fleet is not None else None,
         custody=config.custody.beside(base) if config.custody is not None else None,
+        notes=config.notes.beside(base) if config.notes is not None else None,
     )
 
 

@@ -95,6 +95,8 @@ def test_what_was_said_and_charted_passes(
         ("Heart rate > 112 /min.", [HR], "sign"),
         ("Chest pain?", [PAIN], "sign"),
         ("At 112.", [HR], "belongs"),
+        ("The patient reports.", [PAIN], "states nothing"),
+        (",", [HR], "states nothing"),
     ],
 )
 def test_right_words_in_a_wrong_place_are_found(

@@ -135,6 +135,25 @@ def models(
     return tuple(found)
 
 
+def writers(draft: Draft) -> tuple[note.Model, ...]:
+    """The language model that sentences were offered by, in each version that answered.
+
+    A served model shows no weights: its digest is that of the name and version that it gave.
+    """
+    use = draft.model
+    wrote = any(s.origin == "model" for part in draft.sections for s in part.sentences)
+    if use is None or not wrote:
+        return ()
+    return tuple(
+        note.Model(
+            f"language model {use.name}",
+            version,
+            hashlib.sha256(f"{use.name}\0{version}".encode()).hexdigest(),
+        )
+        for version in use.versions
+    )
+
+
 def _outcome(card: PromptCard) -> Literal["answered", "dismissed", "unanswered", "withdrawn"]:
     if card.state == "waiting" or card.state == "shown":
         return "unanswered"

@@ -192,7 +192,10 @@ class Signing:
                 moment(at[0]), at[1] == "synchronised", rendered.sha256, elements
             ),
             audio=note.Audio(heard.sha256, heard.chain_sha256, heard.devices),
-            models=evidence.models(self.store, stay.id, heard, self.recognisers),
+            models=(
+                *evidence.models(self.store, stay.id, heard, self.recognisers),
+                *evidence.writers(draft),
+            ),
             prompts=evidence.prompts(self.store.prompts(stay.id)),
             idempotency_key=draft.signed_key,
         )

@@ -58,6 +58,25 @@ class Dropped(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     reason: str
 
 
+class ModelUse(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What the optional language model had to do with a draft.
+
+    Attributes:
+        name: as the site configured it.
+        versions: as its server called itself in the answers that sentences are taken from, the
+            latest last; empty while it has given none.
+        asked_sha256: of the request that it answered last.
+        sources: ids of the utterances and events that this request held.
+        failure: why the latest request came to nothing; empty if it was answered.
+    """
+
+    name: str
+    versions: tuple[str, ...] = ()
+    asked_sha256: str = ""
+    sources: tuple[str, ...] = ()
+    failure: str = ""
+
+
 class Draft(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """A draft note.
 
@@ -68,6 +87,8 @@ class Draft(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
         title: of the document.
         composed_ns: when it was last composed from speech and record.
         signed_key: idempotency key of the letter, once signed.
+        dropped: what the model wrote and the check refused; never part of the note.
+        model: None where no model was asked.
     """
 
     stay: str
@@ -78,3 +99,4 @@ class Draft(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     dropped: tuple[Dropped, ...] = ()
     composed_ns: int = 0
     signed_key: str = ""
+    model: ModelUse | None = None

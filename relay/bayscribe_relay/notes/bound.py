@@ -33,9 +33,12 @@ likely unlikely suspect suspected suspicion concern concerned rule ruled conside
 history previous previously prior past ago yesterday today last used stopped before until except
 had was were mother father mom dad parents brother sister son daughter wife husband family uncle
 aunt cousin grandmother grandfather only almost about around left right allergic allergy
+think thinks thought believe believes guess afraid worried said says told tell say write writes
+note pretend imagine ignore disregard forget instead
 """
 _TURNING: Final = frozenset(_TURNING_WORDS.split())
-"""Condition, doubt, past, relative, side, degree: left out, they change what a statement says."""
+"""Condition, doubt, past, relative, side, degree, what somebody is told to say: without them a
+statement says something else."""
 
 _SPELLED_WORDS: Final = """
 zero one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen
@@ -89,6 +92,8 @@ def problem(
     """
     source = " ".join([*(u.text for u in spoken), *(c.words for c in charted)])
     said = [part for u in spoken for part in _SENTENCE.split(u.text) if part.strip()]
+    if not _words_of(text) - _roles(spoken) and not _counts(text):
+        return "it states nothing"
     if any(c not in _SIGNS and not c.isalnum() and c not in source for c in text):
         return "a sign is not its source's"
     if not _own_speakers(text, spoken):
@@ -121,6 +126,14 @@ def meaning(text: str) -> list[str]:
     plain = text.replace(wording.DOUBTFUL, "")
     left = _SUBJECTS | _TELLS | wording.FILLERS
     return [_SAME.get(p, p) for p in _pieces(plain) if p not in left]
+
+
+def restates(text: str, one: Utterance) -> bool:
+    """Whether a text says all the words of a turn in their order, and whose they are."""
+    mine = _roles([one])
+    source = meaning(one.text)
+    row = [p for p in meaning(text) if p not in mine or p in source]
+    return bool(source) and row == source and bool(mine & set(tokens.words(text)))
 
 
 def _key(piece: str) -> str:
