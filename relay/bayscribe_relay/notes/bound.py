@@ -6,7 +6,7 @@ that the composer builds by a fixed pattern. Words are compared here as well, no
 """
 
 import re
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -59,11 +59,16 @@ _BY_WEIGHT: Final = re.compile(r"([\d.,]*\d)\s*(?:mL/kg|mL|kg)")
 
 @dataclass(frozen=True, slots=True)
 class Charted:
-    """An event that a sentence links to, with the words and times that it gives."""
+    """An event that a sentence links to, with the words and times that it gives.
+
+    Attributes:
+        times: when it was so, was collected or ended, by the word that such a time follows:
+            ``at``, ``collected``, ``to``.
+    """
 
     event: ClinicalEvent
     words: str
-    times: set[str]
+    times: Mapping[str, str]
 
     @property
     def name(self) -> set[str]:
@@ -72,8 +77,9 @@ class Charted:
 
     @property
     def figures(self) -> set[str]:
-        """Its numbers and times, written one way."""
-        return {_plain(n) for n in _numbers(self.words)} | self.times
+        """Its numbers, written one way, and its times behind the word that they follow."""
+        times = {f"{word} {time}" for word, time in self.times.items()}
+        return {_plain(n) for n in _numbers(self.words)} | times
 
 
 def problem(
@@ -240,13 +246,27 @@ def _figures_belong(
     for clause in _CLAUSE.split(text):
         named = [c for c in charted if c.name and c.name <= set(tokens.words(clause))]
         current = named or current
-        figures = {_plain(n) for n in _numbers(clause)} - heard
+        figures = {_timed(before, n) for before, n in _figures(clause) if _plain(n) not in heard}
         if not figures:
             continue
         current = [c for c in current if figures - _name_figures(c) <= c.figures]
         if not current:
             return False
     return True
+
+
+def _figures(text: str) -> list[tuple[str, str]]:
+    """Each number and time with the piece before it."""
+    row = _PIECE.findall(text)
+    return [(before, n) for before, n in zip(["", *row], row, strict=False) if n[0].isdigit()]
+
+
+def _timed(before: str, figure: str) -> str:
+    """A time behind the word that says of what it is; a number alone."""
+    if ":" not in figure:
+        return _plain(figure)
+    word = {"collected": "collected", "to": "to", "until": "to"}.get(before.casefold(), "at")
+    return f"{word} {figure}"
 
 
 def _name_figures(one: Charted) -> set[str]:

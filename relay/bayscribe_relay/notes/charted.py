@@ -31,11 +31,19 @@ def sentence(ident: str, text: str, events: Iterable[ClinicalEvent]) -> Sentence
     return Sentence(id=ident, text=text, origin="charted", links=links(events))
 
 
-def statements(facts: Sequence[ClinicalEvent], zone: tzinfo) -> list[Placed]:
-    """All sentences that the record gives by itself."""
+def statements(
+    facts: Sequence[ClinicalEvent], zone: tzinfo, *, child: bool = False
+) -> list[Placed]:
+    """All sentences that the record gives by itself.
+
+    Args:
+        facts: in force, by time.
+        zone: in which times of day are written.
+        child: the SIRS criteria are adults': of a child nothing is said of them.
+    """
     return [
         *_vitals(facts, zone),
-        *_sirs(facts, zone),
+        *(() if child else _sirs(facts, zone)),
         *_results(facts, zone),
         *_fluids(facts, zone),
         *_given(facts, zone),

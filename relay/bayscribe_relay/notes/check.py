@@ -167,7 +167,7 @@ class Sources:
         said = " ".join(u.text for u in spoken)
         # "3 um mg" is quoted as "3 mg": what fillers part belongs together.
         source = " ".join([said, _without_fillers(said), *(self._words(e) for e in events)])
-        times = {t for e in events for t in self._times(e)} | tokens.times(source)
+        times = {t for e in events for t in self._times(e).values()} | tokens.times(source)
         if not tokens.times(text) <= times:
             return "a time is not its source's"
         rest, known = tokens.TIME.sub(" ", text), tokens.TIME.sub(" ", source)
@@ -178,7 +178,7 @@ class Sources:
             return "a unit is not its source's"
         if tokens.negated(text) != tokens.negated(source):
             return "a negation was added or lost"
-        frame = _speakers(spoken) | _FRAME
+        frame = _speakers(spoken) | _FRAME | {u.casefold() for u in _arithmetic_units(events)}
         if not set(tokens.words(text)) - frame <= set(tokens.words(source)):
             return "a word is not its source's"
         quoted = re.findall(r"“([^”]*)”", text)
@@ -197,9 +197,9 @@ class Sources:
             parts.append(wording.number(event.xuln))
         return " ".join(parts)
 
-    def _times(self, event: ClinicalEvent) -> set[str]:
-        moments = (event.clinical_ns, event.collected_ns, event.end_ns)
-        return {wording.clock(at, self._zone) for at in moments if at is not None}
+    def _times(self, event: ClinicalEvent) -> dict[str, str]:
+        moments = {"at": event.clinical_ns, "collected": event.collected_ns, "to": event.end_ns}
+        return {w: wording.clock(t, self._zone) for w, t in moments.items() if t is not None}
 
 
 def _speakers(spoken: Iterable[Utterance]) -> set[str]:

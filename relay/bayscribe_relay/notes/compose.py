@@ -2,7 +2,8 @@
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from datetime import UTC, tzinfo
+from datetime import UTC, date, datetime, tzinfo
+from typing import Final
 
 from msgspec.structs import replace
 
@@ -15,6 +16,8 @@ from bayscribe_relay.clinical.stays import Stay
 from bayscribe_relay.notes import charted, kinds, said, suggestions
 from bayscribe_relay.notes.facts import current
 from bayscribe_relay.notes.kinds import NoteType, note_type
+
+_ADULT_YEARS: Final = 18
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -62,7 +65,7 @@ def compose(
     facts = current(events)
     placed = [
         *said.statements(spoken, wanted.sections, look.doubtful_below),
-        *charted.statements(facts, look.zone),
+        *charted.statements(facts, look.zone, child=_is_child(stay, look.zone)),
         *((kinds.PLAN, one) for one in suggestions.statements(facts)),
         *((kinds.PLAN, one) for one in suggestions.open_prompts(prompts, facts)),
     ]
@@ -72,6 +75,17 @@ def compose(
         title=wanted.title,
         sections=_sections(wanted, placed),
     )
+
+
+def _is_child(stay: Stay, zone: tzinfo) -> bool:
+    """Under 18 at arrival; one whose birth date is not known is taken for an adult."""
+    try:
+        born = date.fromisoformat(stay.patient.birth_date)
+    except ValueError:
+        return False
+    came = datetime.fromtimestamp(stay.arrived_ns // 10**9, UTC).astimezone(zone).date()
+    years = came.year - born.year - ((came.month, came.day) < (born.month, born.day))
+    return years < _ADULT_YEARS
 
 
 def _sections(wanted: NoteType, placed: Iterable[tuple[str, Sentence]]) -> tuple[Section, ...]:

@@ -66,7 +66,8 @@ def statements(
         if asks(one):
             question = one
             continue
-        if question is not None and _answers(question, one):
+        answers = question is not None and _answers(question, one)
+        if question is not None and answers:
             asked = spoken(question, doubtful_below)
             line = f"Asked “{asked}”, {_who(one, inside=True)} answers “{text}”."
             made = Sentence(
@@ -75,6 +76,8 @@ def statements(
         else:
             line = f"{_who(one)} “{text}”."
             made = Sentence(id=f"said-{one.id}", text=line, origin="said", links=(_link(one),))
+        if question is not None and one.speaker != question.speaker:
+            question = None  # whoever speaks next has answered it, or has not
         placed.append((_section(one, text, sections), made))
     return placed
 
@@ -92,11 +95,11 @@ def _link(one: Utterance) -> Link:
 def asks(one: Utterance) -> bool:
     """Whether a turn is a question of staff: it states nothing by itself."""
     words = one.text.split()
-    return (
-        one.speaker != "patient"
-        and bool(words)
-        and (words[-1].endswith("?") or (len(words) > 2 and bare(words[0]) in _ASKING))
-    )
+    if one.speaker == "patient" or not words:
+        return False
+    staff = one.primary or one.speaker.split("-")[0] not in _HISTORY
+    opens = len(words) > 2 and bare(words[0]) in _ASKING and not words[-1].endswith((".", "!"))
+    return words[-1].endswith("?") or (staff and opens)
 
 
 def _answers(question: Utterance, one: Utterance) -> bool:
@@ -111,6 +114,7 @@ def _who(one: Utterance, *, inside: bool = False) -> str:
     if one.primary:
         return "the clinician" if inside else "The clinician states:"
     label = re.sub(r"[^A-Za-z0-9 -]", " ", one.speaker)
+    label = "respiratory therapist" if label == "respiratory-therapist" else label
     known = label in ("patient", "nurse", "visitor", "respiratory therapist")
     who = label if known else f"speaker {label}"
     if inside:

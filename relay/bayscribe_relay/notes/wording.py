@@ -9,13 +9,13 @@ from bayscribe_relay.clinical.events import ClinicalEvent
 from bayscribe_relay.clinical.speech import Utterance
 
 DOUBTFUL: Final = "[?]"
-FILLERS: Final = frozenset({"um", "uh", "uhm", "umm", "er", "erm", "hmm", "mm", "mhm"})
-"""Sounds that carry no meaning; nothing else that was said is left out."""
+FILLERS: Final = frozenset({"um", "uh", "uhm", "umm", "er", "erm", "hmm", "mhm"})
+"""Sounds that carry no meaning; nothing else that was said is left out ("mm" is millimetres)."""
 
 UNITS: Final = {
     "Cel": "°C", "/min": "/min", "mm[Hg]": "mm Hg", "%": "%", "kg": "kg", "cm": "cm",
     "L/min": "L/min", "10*3/uL": "×10³/µL", "10*9/L": "×10⁹/L", "ug/min": "µg/min",
-    "mL/h": "mL/h", "[IU]": "IU",
+    "mL/h": "mL/h", "[IU]": "IU", "[degF]": "°F", "[lb_av]": "lb", "[in_i]": "in",
 }  # fmt: skip
 """How UCUM codes are written for people; those not listed are written as they are."""
 
@@ -29,6 +29,9 @@ _NAMES: Final = {
     "lab.bands_pct": "Bands", "lab.creatinine": "Creatinine", "lab.bilirubin": "Bilirubin",
     "lab.platelets": "Platelets", "lab.inr": "INR", "lab.aptt": "aPTT", "lab.glucose": "Glucose",
     "lab.troponin": "Troponin", "lab.hgb": "Haemoglobin", "lab.potassium": "Potassium",
+    "lab.ph": "pH", "lab.hco3": "Bicarbonate", "lab.bhb": "Beta-hydroxybutyrate",
+    "lab.hcg": "hCG", "lab.ethanol": "Ethanol", "lab.bun": "Urea nitrogen",
+    "lab.calcium": "Calcium", "lab.hct": "Haematocrit", "lab.ddimer": "D-dimer",
     "lab.blood_culture_organism": "Blood culture organism",
 }  # fmt: skip
 
