@@ -2,7 +2,6 @@
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.cluster.hierarchy import fcluster, linkage
 
 from bayscribe.diarize.config import DiarizeConfig
 
@@ -44,6 +43,9 @@ class Mixture:
 
         As many clusters as there are known voices are taken to be theirs: the likest.
         """
+        # Needed seconds after capture began at the earliest, and half of what start-up would load.
+        from scipy.cluster.hierarchy import fcluster, linkage
+
         tree = linkage(self._windows, "ward")
         count = 1 + len(self._windows) // self._config.windows_per_cluster
         names = fcluster(tree, min(count, self._config.clusters), "maxclust")

@@ -15,7 +15,6 @@ from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.optimize import linear_sum_assignment
 
 from bayscribe.diarize.config import DiarizeConfig
 from bayscribe.diarize.enrol import Voiceprint
@@ -140,6 +139,8 @@ class People:
 
     def _identify(self, mixture: Mixture, at: int) -> None:
         """Give each cluster to a person, by the windows that both own, or to a new one."""
+        from scipy.optimize import linear_sum_assignment  # late: as in the mixture
+
         owners = np.array(self._owner)
         shares = mixture.shares
         hard = shares.argmax(axis=1)
