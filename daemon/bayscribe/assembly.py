@@ -1,5 +1,7 @@
 """Putting the line together: profile, networks and voices in, a pipeline out."""
 
+import importlib
+import threading
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -57,6 +59,20 @@ def _read(path: Path) -> Pcm:
             return pcm
     except (soundfile.LibsndfileError, OSError) as error:
         raise AudioFormatError(f"{path}: cannot be read as audio: {error}") from None
+
+
+def load_clustering() -> None:
+    """Load the libraries of the voices' clustering, needed seconds after the first speech.
+
+    They are half of all that the line imports. A thread of its own does it while the line
+    already works; whoever clusters before that waits for it.
+    """
+
+    def load() -> None:
+        for name in ("scipy.cluster.hierarchy", "scipy.optimize"):
+            importlib.import_module(name)
+
+    threading.Thread(target=load, name="clustering", daemon=True).start()
 
 
 class Assembly:

@@ -56,7 +56,7 @@ class ArrayConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
     profile: str
     pcm: str
     period_frames: Positive = 640
-    periods: Positive = 12
+    periods: Positive = 50
 
 
 class EncounterConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -127,3 +127,9 @@ def load_config(path: Path) -> Config:
 def beside(config_file: Path, name: str) -> Path:
     """A path from the configuration, relative to the configuration file's folder."""
     return (config_file.parent / name).resolve()
+
+
+def profile_path(config: Config, file: Path) -> str:
+    """The array's profile: a name as it is, a path relative to the configuration file."""
+    profile = config.array.profile
+    return str(beside(file, profile)) if profile.endswith(".toml") else profile

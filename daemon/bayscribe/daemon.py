@@ -1,15 +1,13 @@
 """The appliance daemon: the shell that wires capture, line, buffer and uplink.
 
-Capture has a thread of its own, real-time where allowed, and so have the uplink, health,
-telemetry, the room's controls and playback; this one runs the line. Signals, commands and
-prompts only set what this thread looks at next. What is decided anywhere is decided in a
-stage, not here.
+Capture runs in its own thread before anything here is loaded; the uplink, health, telemetry,
+the room's controls and playback have theirs; this one runs the line. Signals, commands and
+prompts only set what it looks at next. What is decided anywhere is decided in a stage.
 """
 
 import logging
 import queue
 import secrets
-import signal
 import time
 from collections.abc import Callable
 from functools import partial
@@ -19,22 +17,22 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
 from bayscribe import __version__
-from bayscribe.assembly import Assembly, read_voices
-from bayscribe.audio.capture import CaptureSource
+from bayscribe.assembly import Assembly, load_clustering, read_voices
 from bayscribe.audio.channel_check import ChannelCheck
-from bayscribe.audio.profiles import load_profile
 from bayscribe.config import Config, beside
 from bayscribe.control.room import RoomControl
-from bayscribe.errors import AudioFormatError, BayscribeError, CaptureError, ConfigError
+from bayscribe.errors import AudioFormatError, BayscribeError, ConfigError
 from bayscribe.health.facts import Facts
 from bayscribe.health.relay_report import RelayReport
 from bayscribe.health.snapshot import ChannelFault
-from bayscribe.health.unit import profile_path, unit_health, uplink_of
+from bayscribe.health.unit import unit_health, uplink_of
 from bayscribe.identity import unit_identity
+from bayscribe.listening import Listening
 from bayscribe.pipeline import Counters, Output, Pipeline
 from bayscribe.prompts.bay import BayPrompts
 from bayscribe.recorder import Recorder
-from bayscribe.segments.sealer import ChainWriter, Origin
+from bayscribe.segments.sealer import ChainWriter, Moment, Origin
+from bayscribe.shedding import Shedding
 from bayscribe.state_values import state_values
 from bayscribe.stream import Block, Fault, FaultCode, Gap
 from bayscribe.system.notify import Progress, ProgressWatchdog, notify
@@ -56,11 +54,9 @@ from bayscribe.wire.identity import device_name
 from bayscribe.wire.messages import Command, Prompt, PromptOutcome, PromptWithdrawn
 from bayscribe.wire.seal import SealingKey
 
-SHED_AFTER_S = 2.0
-"""Seconds of backlog from which analysis is shed, and below which it is taken up again."""
-
-TAKE_UP_BELOW_S = 0.5
 READ_TIMEOUT_S = 0.25
+READ_AT_ONCE_S = 1.0
+"""Seconds of audio after which everything else gets its turn."""
 HOUSEKEEPING_S = 0.5
 DRAIN_S = 5.0
 """Seconds that an orderly stop waits for the relay to acknowledge what it still gets."""
@@ -74,25 +70,22 @@ class Daemon:
     Args:
         config: what the unit was told.
         file: where that stood; paths in it are relative to it.
+        listening: the unit's array.
 
     Raises:
         BadUse: something in the configuration cannot be used.
         StorageError: the buffer cannot be opened.
     """
 
-    def __init__(self, config: Config, file: Path) -> None:
+    def __init__(self, config: Config, file: Path, listening: Listening) -> None:
         self._config = config
-        self._profile = load_profile(profile_path(config, file))
+        self._listening = listening
+        self._source = listening.source
+        self._profile = self._source.profile
         certificate, key = unit_identity(config, file)
         self._device = device_name(certificate)
         voices = read_voices([(v.label, beside(file, v.recording)) for v in config.voices])
         self._assembly = Assembly(self._profile.geometry, voices, config.primary)
-        self._source = CaptureSource(
-            self._profile,
-            config.array.pcm,
-            period_frames=config.array.period_frames,
-            periods=config.array.periods,
-        )
         buffer = Path(config.unit.state_directory) / "buffer"
         self._vault = Vault.open(buffer, self._device, config.vault)
         leave_certificate(buffer, certificate.public_bytes(serialization.Encoding.PEM))
@@ -123,22 +116,15 @@ class Daemon:
         self._attempts = 0
         self._last_problem: BayscribeError | None = None
         self._alarm = ""
-        self._shedding = False
-        self._stopping = False
+        self._shedding = Shedding()
         self._housekept = 0.0
 
     def run(self) -> int:
-        """Work until SIGTERM or SIGINT; exit status 0 after an orderly stop.
-
-        Raises:
-            AudioFormatError: the array has another rate, format or channel count.
-        """
-        for number in (signal.SIGTERM, signal.SIGINT):
-            signal.signal(number, self._on_signal)
+        """Work until told to stop; exit status 0 after an orderly stop."""
         try:
             self._start()
-            while not self._stopping:
-                for item in self._source.read(READ_TIMEOUT_S):
+            while not self._listening.stopping.is_set():
+                for item in self._source.read(READ_TIMEOUT_S, READ_AT_ONCE_S):
                     self._take(item)
                 self._obey()
                 self._prompts.step(
@@ -158,23 +144,27 @@ class Daemon:
     # -- start and stop
 
     def _start(self) -> None:
-        try:
-            self._source.probe()
-        except CaptureError as error:
-            log.warning("%s; waiting for it", error, extra={"code": error.code})
-        self._recorder.recover(self._clock.now())
+        since = self._clock.at(self._listening.since)
+        self._recorder.recover(since)
+        self._room.start()
+        if self._config.encounter.mode == "always":
+            self._open("always", since)
+        else:
+            self._forget_before_commands()
         self._uplink.start()
         self._prompts.start()
-        if self._config.encounter.mode == "always":
-            self._open("always")
-        self._source.start()
-        self._room.start()
         if self._telemetry is not None:
             self._telemetry.start()
         self._health.start()
         self._write_state()
         notify("READY=1")
         log.info("ready", extra={"device": self._device, "array": self._profile.name})
+        load_clustering()
+
+    def _forget_before_commands(self) -> None:
+        """What was heard before anybody could open an encounter is in none."""
+        for item in self._source.read(0.0):
+            self._take(item)
 
     def _stop(self) -> None:
         """Close the open segment and the encounter, and give the relay a moment."""
@@ -194,9 +184,6 @@ class Daemon:
         self._write_state()
         log.info("stopped", extra={"unacknowledged": self._vault.stats().pending})
 
-    def _on_signal(self, _number: int, _frame: object) -> None:
-        self._stopping = True
-
     # -- the stream
 
     def _take(self, item: Block | Gap | Fault) -> None:
@@ -207,7 +194,8 @@ class Daemon:
                 self._idle_check.push(item)
                 self._voices.push(item)
             else:
-                shed, ducked = self._must_shed(), self._prompts.ducks(item)
+                shed = self._shedding.due(self._source.backlog_s)
+                ducked = self._prompts.ducks(item)
                 output = self._pipeline.push(item, shed=shed, ducked=ducked)
                 self._prompts.hear(item, output, analysed=not (shed or ducked))
                 self._give(output)
@@ -223,27 +211,15 @@ class Daemon:
         for segment in output.segments:
             self._recorder.segment(segment, self._clock.moment(segment.first))
 
-    def _must_shed(self) -> bool:
-        backlog = self._source.backlog_s
-        limit = TAKE_UP_BELOW_S if self._shedding else SHED_AFTER_S
-        if (backlog > limit) != self._shedding:
-            self._shedding = not self._shedding
-            log.warning(
-                "analysis %s",
-                "is shed" if self._shedding else "is taken up again",
-                extra={"backlog_s": round(backlog, 2)},
-            )
-        return self._shedding
-
     # -- encounters and commands
 
-    def _open(self, reason: str) -> None:
+    def _open(self, reason: str, when: Moment | None = None) -> None:
         if self._pipeline is not None:
             return
         self._voices.recording(True)
         self._assembly.know(self._voices.voiceprints)
         self._pipeline = self._assembly.pipeline()
-        self._recorder.open(reason, self._clock.now())
+        self._recorder.open(reason, when or self._clock.now())
         log.info("recording", extra={"reason": reason})
 
     def _close(self, reason: str) -> None:

@@ -5,7 +5,7 @@ from collections import deque
 from bayscribe.segments.sealer import Moment
 from bayscribe.stream import Block
 from bayscribe.system import clock
-from bayscribe.units import SAMPLE_RATE, SampleIndex
+from bayscribe.units import SAMPLE_RATE, MonotonicNs, SampleIndex
 
 _KEPT_S = 30
 """Seconds of blocks that are remembered: longer than a segment and all look-ahead."""
@@ -25,12 +25,17 @@ class CaptureClock:
 
     def moment(self, sample: SampleIndex) -> Moment:
         """When that sample was captured, on both clocks as they stand now."""
-        now = clock.now()
         mark = next((m for m in reversed(self._marks) if m[0] <= sample), None)
         if mark is None:
-            return Moment(now.monotonic_ns, now.wall_ns, now.state)
-        monotonic = mark[1] + (int(sample) - mark[0]) * 1_000_000_000 // SAMPLE_RATE
-        return Moment(monotonic, now.wall_ns - (now.monotonic_ns - monotonic), now.state)
+            return self.now()
+        return self.at(
+            MonotonicNs(mark[1] + (int(sample) - mark[0]) * 1_000_000_000 // SAMPLE_RATE)
+        )
+
+    def at(self, monotonic_ns: MonotonicNs) -> Moment:
+        """A moment that has passed, on both clocks as they stand now."""
+        now = clock.now()
+        return Moment(monotonic_ns, now.wall_ns - (now.monotonic_ns - monotonic_ns), now.state)
 
     def now(self) -> Moment:
         """This moment."""

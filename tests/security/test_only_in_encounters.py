@@ -2,6 +2,7 @@
 
 import time
 from pathlib import Path
+from threading import Event
 
 import numpy as np
 import pytest
@@ -11,8 +12,9 @@ from hypothesis import strategies as st
 
 from bayscribe.config import load_config
 from bayscribe.daemon import Daemon
+from bayscribe.listening import Listening, array_of
 from bayscribe.stream import Block, Gap, GapReason, Pcm
-from bayscribe.units import SampleIndex
+from bayscribe.units import MonotonicNs, SampleIndex
 from bayscribe.vault.inspect import Verdict, inspect
 from bayscribe.wire.header import EncounterClosed, EncounterOpened, SegmentHeader
 from hil.bay import SCENES, Bay, profile_for
@@ -28,7 +30,8 @@ STEPS = st.lists(
 def daemon(tmp_path_factory: pytest.TempPathFactory) -> Daemon:
     bay = Bay(tmp_path_factory.mktemp("bay") / "bay", profile_for(EXCERPT), VOICE)
     config = load_config(bay.unit / "bayscribe.toml")
-    return Daemon(config, bay.unit / "bayscribe.toml")
+    file = bay.unit / "bayscribe.toml"
+    return Daemon(config, file, Listening(array_of(config, file), MonotonicNs(0), Event()))
 
 
 @settings(

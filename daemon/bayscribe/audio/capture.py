@@ -7,6 +7,7 @@ audio: it should look at :attr:`CaptureSource.backlog_s` and shed analysis, neve
 """
 
 import logging
+import math
 import os
 import queue
 import threading
@@ -145,16 +146,26 @@ class CaptureSource:
         """End :meth:`mute`."""
         self._mute.clear()
 
-    def read(self, timeout_s: float) -> list[Item]:
-        """Everything that has come since the last call, in order; waits for the first."""
+    def read(self, timeout_s: float, most_s: float = math.inf) -> list[Item]:
+        """What has come since the last call, in order; waits for the first item.
+
+        Args:
+            timeout_s: how long it waits.
+            most_s: seconds of audio after which it leaves the rest for the next call.
+        """
         items: list[Item] = []
+        frames, most = 0, most_s * self.profile.sample_rate
         try:
-            items.append(self._items.get(timeout=timeout_s))
+            item = self._items.get(timeout=timeout_s)
             while True:
-                items.append(self._items.get_nowait())
+                items.append(item)
+                frames += len(item.pcm) if isinstance(item, Block) else 0
+                if frames >= most:
+                    break
+                item = self._items.get_nowait()
         except queue.Empty:
             pass
-        self._consumed += sum(len(item.pcm) for item in items if isinstance(item, Block))
+        self._consumed += frames
         return items
 
     @property

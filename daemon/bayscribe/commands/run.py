@@ -5,7 +5,7 @@ from pathlib import Path
 
 from bayscribe import logs
 from bayscribe.config import load_config
-from bayscribe.daemon import Daemon
+from bayscribe.listening import listen
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -14,8 +14,17 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 
 def run(options: argparse.Namespace) -> int:
-    """Run until told to stop."""
+    """Run until told to stop.
+
+    The array is captured before the rest of the appliance is so much as imported.
+    """
     path = options.config.absolute()
     config = load_config(path)
     logs.set_up(config.unit.log, config.unit.log_level)
-    return Daemon(config, path).run()
+    listening = listen(config, path)
+    try:
+        from bayscribe.daemon import Daemon
+
+        return Daemon(config, path, listening).run()
+    finally:
+        listening.source.stop()

@@ -11,7 +11,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from bayscribe.assembly import Assembly, read_voices
 from bayscribe.audio.profiles import ArrayProfile, load_profile
 from bayscribe.commission.outcome import Outcome
-from bayscribe.config import Config, beside
+from bayscribe.config import Config, beside, profile_path
 from bayscribe.enrol import order as orders
 from bayscribe.enrol.client import enrol
 from bayscribe.enrol.keystore import replace_file
@@ -19,7 +19,7 @@ from bayscribe.errors import BayscribeError
 from bayscribe.health.collect import identity
 from bayscribe.health.collect.clock import ClockCollector
 from bayscribe.health.standalone import reach, relay_peer
-from bayscribe.health.unit import device_of, places_of, profile_path, uplink_of
+from bayscribe.health.unit import device_of, places_of, uplink_of
 from bayscribe.pipeline import Pipeline
 from bayscribe.telemetry.unit import broker_peer
 

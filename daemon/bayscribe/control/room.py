@@ -9,6 +9,7 @@ from bayscribe.control.mute import Muted, MuteSwitch
 from bayscribe.control.socket import ControlSocket, Handler
 from bayscribe.indicator.indicator import Indicator, ring_maker
 from bayscribe.indicator.pattern import light_of
+from bayscribe.listening import MUTED_FILE
 
 
 class RoomControl:
@@ -22,7 +23,7 @@ class RoomControl:
 
     def __init__(self, config: Config, capture: Muted, handlers: Mapping[str, Handler]) -> None:
         state, runtime = Path(config.unit.state_directory), Path(config.unit.runtime_directory)
-        self.switch = MuteSwitch(capture, state / "muted")
+        self.switch = MuteSwitch(capture, state / MUTED_FILE)
         self._indicator = Indicator(ring_maker(config.indicator), config.indicator.brightness)
         button = config.control.button
         self._button = (

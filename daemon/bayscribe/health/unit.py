@@ -11,7 +11,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from bayscribe.audio.capture import CaptureSource
 from bayscribe.audio.profiles import ArrayProfile, load_profile
 from bayscribe.commission.record import Baseline
-from bayscribe.config import Config, beside
+from bayscribe.config import Config, beside, profile_path
 from bayscribe.errors import LinkError
 from bayscribe.health import report as written
 from bayscribe.health.monitor import Monitor
@@ -44,12 +44,6 @@ def uplink_of(config: Config, file: Path) -> UplinkConfig:
         certificate=str(beside(file, stated.certificate)),
         key=str(beside(file, stated.key)),
     )
-
-
-def profile_path(config: Config, file: Path) -> str:
-    """A profile's name as it is; a path relative to the configuration file."""
-    profile = config.array.profile
-    return str(beside(file, profile)) if profile.endswith(".toml") else profile
 
 
 def device_of(certificate: Path) -> str:
