@@ -57,6 +57,8 @@ class Declaration(Struct, frozen=True, forbid_unknown_fields=True):
     packages: Words
     modules_left_out: Words
     initrd_modules: Words
+    initrd_disks: tuple[Words, ...]
+    kept_modules: Words
     kernel_parameters: Words
     partitions: Partitions
     architectures: Mapping[str, Architecture]

@@ -15,6 +15,9 @@ from image.declaration import HERE
 
 PROGRAMS = {"bin/busybox": "bin/busybox", "bin/e2fsck": "sbin/e2fsck.static"}
 SYSTEMD = "/usr/lib/systemd/systemd"
+LOOK = "look"
+"""Among the modules: ends the loading if slot and data are there."""
+
 FOLDERS = ("bin", "dev", "lib", "lib/modules", "proc", "root", "sys")
 
 
@@ -81,13 +84,21 @@ def in_order(modules: Path, wanted: Sequence[str]) -> list[str]:
     return order
 
 
-def build(root: Path, modules: Path, wanted: Sequence[str], first: str = SYSTEMD) -> bytes:
+def build(
+    root: Path,
+    modules: Path,
+    wanted: Sequence[str],
+    disks: Sequence[Sequence[str]] = (),
+    *,
+    first: str = SYSTEMD,
+) -> bytes:
     """The RAM disk of a tree.
 
     Args:
         root: the tree, for its programs.
         modules: folder of one kernel's modules.
         wanted: modules that it loads, with what they depend on.
+        disks: further ones, group by group, until it has found its slot.
         first: program of the slot that it hands over to.
 
     Raises:
@@ -105,11 +116,13 @@ def build(root: Path, modules: Path, wanted: Sequence[str], first: str = SYSTEMD
         if not path.is_file():
             raise BuildError(f"the tree has no /{source}")
         archive.add(name, stat.S_IFREG | 0o755, path.read_bytes())
-    order = in_order(modules, wanted)
-    names = []
-    for file in order:
-        name = f"lib/modules/{Path(file).name}"
-        names.append(f"/{name}")
-        archive.add(name, stat.S_IFREG | 0o644, (modules / file).read_bytes())
-    archive.add("modules.order", stat.S_IFREG | 0o644, ("\n".join(names) + "\n").encode())
+    steps: list[str] = []
+    for group in (wanted, *disks):
+        for file in in_order(modules, group):
+            name = f"lib/modules/{Path(file).name}"
+            if f"/{name}" not in steps:
+                steps.append(f"/{name}")
+                archive.add(name, stat.S_IFREG | 0o644, (modules / file).read_bytes())
+        steps.append(LOOK)
+    archive.add("modules.order", stat.S_IFREG | 0o644, ("\n".join(steps) + "\n").encode())
     return archive.finish()

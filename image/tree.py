@@ -33,6 +33,7 @@ ENABLED = (
     "bayscribe-enrol.service",
     "bayscribe-confirm.service",
     "bayscribe-update.path",
+    "bayscribe-grow.service",
 )
 MASKED = (
     # A bay records without a network: nothing may wait for one.
@@ -61,7 +62,26 @@ MASKED = (
     "systemd-journal-catalog-update.service",
     "systemd-update-done.service",
     "ldconfig.service",
+    # Each costs a start of a program or a module before the appliance may start.
+    "systemd-repart.service",  # bayscribe-grow.service, behind the appliance
+    "systemd-remount-fs.service",  # mounted as they stay by the initial RAM disk
+    "systemd-modules-load.service",
+    "systemd-binfmt.service",
+    "proc-sys-fs-binfmt_misc.automount",
+    "systemd-pstore.service",
+    "systemd-initctl.socket",
+    "systemd-journald-audit.socket",
+    "systemd-ask-password-console.path",
+    "systemd-ask-password-wall.path",
+    "systemd-pcrphase-sysinit.service",
+    "dev-hugepages.mount",
+    "sys-fs-fuse-connections.mount",
+    "sys-kernel-config.mount",
+    "sys-kernel-debug.mount",
+    "sys-kernel-tracing.mount",
 )
+KEPT_GENERATORS = ("systemd-fstab-generator",)
+"""Every other one looks for what a unit has not: encrypted disks, gettys, init scripts."""
 RELAY_UNITS = (
     "bayscribe-relay.service",
     "bayscribe-gateway.service",
@@ -152,7 +172,12 @@ def make(
     scan.scan(root, REPOSITORY, debian.sources(declared.suite))
     modules = root / "usr/lib/modules"
     (root / "boot/initrd").write_bytes(
-        initrd.build(root, modules / initrd.kernel_version(modules), declared.initrd_modules)
+        initrd.build(
+            root,
+            modules / initrd.kernel_version(modules),
+            declared.initrd_modules,
+            declared.initrd_disks,
+        )
     )
     return root
 
@@ -167,7 +192,8 @@ def _kernel(root: Path, parts: Path, declared: Declaration, arch: str) -> sbom.C
     shutil.copytree(unpacked, modules, symlinks=True)
     for name in declared.modules_left_out:
         shutil.rmtree(modules / "kernel" / name, ignore_errors=True)
-    keep = {f"{name}.ko" for name in declared.initrd_modules}
+    disks = (name for group in declared.initrd_disks for name in group)
+    keep = {f"{name}.ko" for name in (*declared.initrd_modules, *disks, *declared.kept_modules)}
     for path in (unpacked / "kernel").rglob("*.ko"):
         if path.name.replace("-", "_") in keep | {"scsi_mod.ko", "scsi_common.ko"}:
             target = modules / path.relative_to(unpacked)
@@ -229,9 +255,17 @@ def _units(root: Path) -> None:
                 for one in target.split():
                     if suffix:
                         _link(links / f"{one}.{suffix}" / unit, f"/usr/lib/systemd/system/{unit}")
-    for unit in MASKED:
-        _link(links / unit, "/dev/null")
     _link(links / "default.target", "/usr/lib/systemd/system/multi-user.target")
+    _mask(root)
+
+
+def _mask(root: Path) -> None:
+    """What Debian starts and a unit does not need."""
+    for unit in MASKED:
+        _link(root / "etc/systemd/system" / unit, "/dev/null")
+    for path in sorted((root / "usr/lib/systemd/system-generators").iterdir()):
+        if path.name not in KEPT_GENERATORS:
+            _link(root / "etc/systemd/system-generators" / path.name, "/dev/null")
 
 
 def _link(path: Path, target: str) -> None:

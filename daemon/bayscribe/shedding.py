@@ -1,7 +1,7 @@
 """When analysis is shed, so that a unit that cannot keep up loses no sample.
 
-The backlog that the start itself leaves behind, as capture begins before anything else is
-loaded, is caught up with and sheds nothing; only what is added to it counts.
+The backlog that the start leaves behind, as capture begins before anything else is loaded, is
+caught up with: until that has been done once, only half of what capture can hold is too much.
 """
 
 import logging
@@ -11,8 +11,8 @@ SHED_AFTER_S = 2.0
 
 TAKE_UP_BELOW_S = 0.5
 
-MOST_AT_START_S = 30.0
-"""Half of what capture holds: no start leaves more uncounted."""
+AT_START_S = 30.0
+"""The same until the unit has caught up with its own start: half of what capture holds."""
 
 log = logging.getLogger("bayscribe.daemon")
 
@@ -22,15 +22,13 @@ class Shedding:
 
     def __init__(self) -> None:
         self._sheds = False
-        self._from_start_s: float | None = None
+        self._limit_s = AT_START_S
 
     def due(self, backlog_s: float) -> bool:
         """Whether to shed analysis with this much audio waiting, in seconds."""
-        if self._from_start_s is None:
-            self._from_start_s = min(backlog_s, MOST_AT_START_S)
         if backlog_s < TAKE_UP_BELOW_S:
-            self._from_start_s = 0.0
-        limit = TAKE_UP_BELOW_S if self._sheds else self._from_start_s + SHED_AFTER_S
+            self._limit_s = SHED_AFTER_S
+        limit = TAKE_UP_BELOW_S if self._sheds else self._limit_s
         if (backlog_s > limit) != self._sheds:
             self._sheds = not self._sheds
             log.warning(

@@ -88,6 +88,31 @@ def test_modules_are_loaded_after_what_they_need(tmp_path: Path) -> None:
     assert order == ["kernel/lib/crc16.ko", "kernel/fs/jbd2.ko", "kernel/fs/ext4.ko"]
 
 
+def test_the_ram_disk_looks_for_the_slot_between_kinds_of_disks(tmp_path: Path) -> None:
+    root, modules = tmp_path / "root", tmp_path / "modules"
+    for source in initrd.PROGRAMS.values():
+        (root / source).parent.mkdir(parents=True, exist_ok=True)
+        (root / source).write_bytes(b"program")
+    (modules / "k").mkdir(parents=True)
+    for name in ("ext4", "core", "mmc", "usb"):
+        (modules / "k" / f"{name}.ko").write_bytes(name.encode())
+    (modules / "modules.dep").write_text(
+        "k/ext4.ko:\nk/core.ko:\nk/mmc.ko: k/core.ko\nk/usb.ko: k/core.ko\n"
+    )
+    packed = initrd.build(root, modules, ["ext4"], [["mmc"], ["usb", "absent"]])
+    data = gzip.decompress(packed)
+    at = data.index(b"/lib/modules/ext4.ko\n")
+    assert data[at : data.index(b"\0", at)].decode().split() == [
+        "/lib/modules/ext4.ko",
+        "look",
+        "/lib/modules/core.ko",
+        "/lib/modules/mmc.ko",
+        "look",
+        "/lib/modules/usb.ko",
+        "look",
+    ]
+
+
 def test_the_same_ram_disk_is_the_same_bytes_in_the_kernels_format() -> None:
     archive = initrd.Archive()
     archive.add("bin", 0o040755)

@@ -57,3 +57,44 @@ def test_the_slots_devices_are_the_partitions_that_the_disk_has() -> None:
     assert found == ["slot-a", "slot-b"]
     assert "activate-installed=false" in text
     assert "bundle-formats=verity" in text
+
+
+def waits_for(name: str) -> set[str]:
+    text = (SYSTEMD / name).read_text()
+    found = re.findall(r"^(?:After|Wants|Requires)=(.+)$", text, re.MULTILINE)
+    return {unit for line in found for unit in line.split()}
+
+
+def test_recording_waits_for_no_network_no_time_and_no_device() -> None:
+    for name in ("bayscribe.service", "bayscribe-identity.service"):
+        text = (SYSTEMD / name).read_text()
+        assert "DefaultDependencies=no" in text, name
+        assert re.search(r"^Before=.*shutdown\.target", text, re.MULTILINE), name
+        assert "Conflicts=shutdown.target" in text, name
+        assert waits_for(name) <= {
+            "local-fs.target",
+            "systemd-tmpfiles-setup.service",
+            "systemd-journald.socket",
+        }, name
+
+
+def test_the_mounts_before_recording_wait_for_no_device() -> None:
+    lines = (HERE / "files/root/etc/fstab").read_text().splitlines()
+    mounts = {words[1]: words[3].split(",") for line in lines if (words := line.split())[0] != "#"}
+    assert "nofail" in mounts["/efi"]
+    assert not any("x-systemd.growfs" in options for options in mounts.values())
+    assert "systemd-repart.service" in MASKED
+    assert "bayscribe-grow.service" in ENABLED
+    grow = (HERE / "files/root/usr/lib/systemd/system/bayscribe-grow.service").read_text()
+    assert re.search(r"^After=.*bayscribe\.service", grow, re.MULTILINE)
+    assert "bayscribe-grow.service" in waits_for("bayscribe-enrol.service")
+
+
+def test_what_brings_the_array_and_the_network_is_found_at_the_start() -> None:
+    folder = HERE / "files/root/usr/lib/systemd/system/systemd-udev-trigger.service.d"
+    text = (folder / "10-unit.conf").read_text()
+    left_out = set(re.findall(r"--subsystem-nomatch=(\w+)", text))
+    needed = {"pci", "usb", "virtio", "platform", "net", "sound", "block", "input", "mmc"}
+    needed |= {"i2c", "spi", "spidev", "gpio", "leds", "hidraw", "tpm", "tpmrm", "misc", "rtc"}
+    assert left_out
+    assert not left_out & needed
