@@ -41,7 +41,7 @@ WatchdogSec=120
 DeviceAllow=/dev/console rw
 Environment=ALSA_CONFIG_PATH={HERE}/asound.conf BAYSCRIBE_RECORDED_MIC={RUN}
 ExecStartPre=/bin/cp -r {HERE}/mic {RUN}
-ExecStartPost=+/bin/sh -c 'echo BAYSCRIBE-CAPTURES > /dev/console'
+ExecStartPost=+/bin/sh -c 'echo BAYSCRIBE-READY > /dev/console'
 ExecStartPost=/bin/sh -c 'bayscribe replay {HERE}/scene.flac --array {PROFILE} --pcm bay \\
     --at-end silence >/dev/null 2>&1 &'
 """

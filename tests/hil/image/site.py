@@ -12,6 +12,7 @@ from typing import Any, TypeVar
 
 from cryptography.hazmat.primitives import hashes
 
+from bayscribe.wire.header import SegmentHeader
 from bayscribe.wire.messages import Command
 from bayscribe_relay import config as relay_config
 from bayscribe_relay.cli import main as relay_command
@@ -23,6 +24,7 @@ from bayscribe_relay.provision.order import EnrolmentOrder
 from bayscribe_relay.provision.server import ProvisionServer
 from bayscribe_relay.store.store import Store
 from bayscribe_relay.streams.report import EncounterReport, device_report
+from bayscribe_relay.streams.verify import walk
 
 HOST = "10.0.2.2"
 DEVICE = "bay-21"
@@ -113,6 +115,21 @@ class HospitalSite:
         return self._in_loop(
             self.relay.hub.send(DEVICE, Command(id="hil", name=name, arguments=arguments))
         )
+
+    def first_captured_s(self) -> dict[str, float]:
+        """When each run's first stored sample was captured: seconds since 1970, by the unit's
+        clock, by the run's id, oldest first."""
+        store = Store(self.config.store.url)
+        try:
+            opening = relay_config.opening_keys(self.config)
+            found: dict[str, float] = {}
+            for mark in store.marks():
+                for checked in walk(store, mark, opening):
+                    if isinstance(checked.header, SegmentHeader):
+                        found.setdefault(checked.header.boot, checked.header.wall_ns / 1e9)
+        finally:
+            store.close()
+        return found
 
     def received(self) -> tuple[int, list[EncounterReport], list[str]]:
         """What the relay holds, verified while it is read.

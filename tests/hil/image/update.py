@@ -84,10 +84,10 @@ def scenario(base: Built, site: HospitalSite, disk: Path) -> None:
     make_disk(base.image, disk, site.order(PROFILE))
     guest = Guest(disk, WORK / "console.log")
     try:
-        guest.wait_for("BAYSCRIBE-CAPTURES", PATIENCE_S)
+        guest.wait_for("BAYSCRIBE-READY", PATIENCE_S)
         good_update(site, guest, disk, good)
         bad_update(site, guest, disk, unfit)
-        guest.wait_for("BAYSCRIBE-CAPTURES", PATIENCE_S, times=3)
+        guest.wait_for("BAYSCRIBE-READY", PATIENCE_S, times=3)
         refused(site, guest, disk, [base.bundle, foreign])
     finally:
         guest.cut()
