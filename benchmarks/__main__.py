@@ -8,6 +8,7 @@ BENCHMARKS = {
     "appliance": "CPU, memory and latency of the whole appliance pipeline on a recording",
     "attribution": "whose speech is whose: ceiling, shelf, one microphone, video visit",
     "buffer": "durable appends, recovery time and write volume of the buffer",
+    "faithfulness": "what drafts of ten scripted encounters state, against their sources",
     "feed": "HL7 messages a second with durable acknowledgement, and what kill -9 loses",
     "feed_fuzz": "1,000,000 broken HL7 messages and 100,000 notifications: about two hours",
     "fleet": "500 units on one broker: how far the fleet page lags the truth",

@@ -6,13 +6,12 @@ that the composer builds by a fixed pattern. Words are compared here as well, no
 """
 
 import re
-from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Iterable, Sequence
 from typing import Final
 
-from bayscribe_relay.clinical.events import ClinicalEvent
 from bayscribe_relay.clinical.speech import Utterance
 from bayscribe_relay.notes import tokens, wording
+from bayscribe_relay.notes.recorded import PIECE, Charted, belong
 from bayscribe_relay.notes.said import asks
 
 _GRAMMAR_WORDS: Final = """
@@ -51,35 +50,7 @@ _SUBJECTS_WORDS: Final = "the a an i me my she he they her his their patient pat
 _SUBJECTS: Final = frozenset(_SUBJECTS_WORDS.split())
 _SAME: Final = {"has": "have"}
 _SENTENCE: Final = re.compile(r"[.!;](?!\d)|(?<=\?)")
-_CLAUSE: Final = re.compile(r"[.,;:!?](?!\d)|\band\b")
-_PIECE: Final = re.compile(r"\d{1,2}:\d{2}|\d[\d,]*(?:\.\d+)?|[^\W\d_]+(?:'[^\W\d_]+)?")
 _SIGNS: Final = frozenset(" .,;:'\"“”’()/%°-")
-_BY_WEIGHT: Final = re.compile(r"([\d.,]*\d)\s*(?:mL/kg|mL|kg)")
-
-
-@dataclass(frozen=True, slots=True)
-class Charted:
-    """An event that a sentence links to, with the words and times that it gives.
-
-    Attributes:
-        times: when it was so, was collected or ended, by the word that such a time follows:
-            ``at``, ``collected``, ``to``.
-    """
-
-    event: ClinicalEvent
-    words: str
-    times: Mapping[str, str]
-
-    @property
-    def name(self) -> set[str]:
-        """The words of what it is of."""
-        return set(tokens.words(wording.name(self.event))) - _GRAMMAR
-
-    @property
-    def figures(self) -> set[str]:
-        """Its numbers, written one way, and its times behind the word that they follow."""
-        times = {f"{word} {time}" for word, time in self.times.items()}
-        return {_plain(n) for n in _numbers(self.words)} | times
 
 
 def problem(
@@ -110,7 +81,10 @@ def problem(
         return "its words were only asked"
     if not all(_kept_whole(text, part) for part in said):
         return "a statement was taken apart"
-    if not _figures_belong(text, said, charted, arithmetic):
+    rest = _without(text, spoken, said)
+    if _turned(rest, charted):
+        return "a statement was taken apart"
+    if not belong(rest, charted, arithmetic):
         return "a number or time belongs to something else"
     return ""
 
@@ -122,16 +96,25 @@ def marked(text: str, spoken: Iterable[Utterance], doubtful_below: float) -> str
         for piece in _pieces(word.text):
             sure[piece] = sure.get(piece, False) or word.probability >= doubtful_below
     plain = text.replace(f" {wording.DOUBTFUL}", "").replace(wording.DOUBTFUL, "")
-    return _PIECE.sub(
+    return PIECE.sub(
         lambda m: m[0] if sure.get(_key(m[0]), True) else f"{m[0]} {wording.DOUBTFUL}", plain
     )
 
 
 def meaning(text: str) -> list[str]:
     """The words of a text in their order, without those that name whose statement it is."""
-    plain = text.replace(wording.DOUBTFUL, "")
+    return [piece for piece, _, _ in _row(text.replace(wording.DOUBTFUL, ""))]
+
+
+def _row(text: str) -> list[tuple[str, int, int]]:
+    """As :func:`meaning`, each with where it begins and ends."""
     left = _SUBJECTS | _TELLS | wording.FILLERS
-    return [_SAME.get(p, p) for p in _pieces(plain) if p not in left]
+    found = []
+    for match in PIECE.finditer(text.replace("’", "'")):
+        piece = _key(match[0])
+        if piece not in left:
+            found.append((_SAME.get(piece, piece), match.start(), match.end()))
+    return found
 
 
 def restates(text: str, one: Utterance) -> bool:
@@ -143,11 +126,11 @@ def restates(text: str, one: Utterance) -> bool:
 
 
 def _key(piece: str) -> str:
-    return _plain(piece) if piece[0].isdigit() else piece.casefold()
+    return _plain(piece) if piece[0].isdecimal() else piece.casefold()
 
 
 def _pieces(text: str) -> list[str]:
-    return [_key(p) for p in _PIECE.findall(text.replace("’", "'"))]
+    return [_key(p) for p in PIECE.findall(text.replace("’", "'"))]
 
 
 def _plain(number: str) -> str:
@@ -156,7 +139,7 @@ def _plain(number: str) -> str:
 
 
 def _numbers(text: str) -> list[str]:
-    return [p for p in _PIECE.findall(text) if p[0].isdigit()]
+    return [p for p in PIECE.findall(text) if p[0].isdecimal()]
 
 
 def _words_of(text: str) -> set[str]:
@@ -165,19 +148,22 @@ def _words_of(text: str) -> set[str]:
 
 def _roles(spoken: Iterable[Utterance]) -> set[str]:
     """Words that name the speakers of the sources."""
-    found = set()
+    found: set[str] = set()
     for one in spoken:
-        found |= {"clinician"} if one.primary else set(tokens.words(one.speaker)) & {
-            *_ROLES, "patient"
-        } or {"speaker"}  # fmt: skip
+        named = set(tokens.words(one.speaker)) & {*_ROLES, "patient"}
+        if one.primary:
+            found.add("clinician")
+        else:
+            found |= named - {"unknown"} or {*named, "speaker"}
     return found
 
 
 def _own_speakers(text: str, spoken: Sequence[Utterance]) -> bool:
     """Whether whoever is said to tell something is who told it."""
     row, mine = tokens.words(text), _roles(spoken)
+    said = {word for u in spoken for word in tokens.words(u.text)}
     for before, word in zip(["", *row], row, strict=False):
-        if word in _TELLS and before not in mine:
+        if word in _TELLS - said and before not in mine:
             return False
     return True
 
@@ -226,49 +212,40 @@ def _kept_whole(text: str, said: str) -> bool:
     return not (counted or (turned and shared)) or _holds(text, said)
 
 
+def _turned(rest: str, charted: Iterable[Charted]) -> bool:
+    """Whether a negation, condition or the like is left beside the statements that hold one."""
+    words = {word for one in charted for word in _turns(one.words)}
+    return not set(_turns(rest)) <= words
+
+
+def _turns(text: str) -> list[str]:
+    return [w for w in tokens.words(text) if w in _TURNING or tokens.negates(w)]
+
+
+def _without(text: str, spoken: Iterable[Utterance], said: Iterable[str]) -> str:
+    """The text without labels of speakers and without what it holds of their statements."""
+    for one in spoken:
+        text = re.sub(rf"\b{re.escape(one.speaker)}\b", " ", text, flags=re.IGNORECASE)
+    for part in sorted(said, key=len, reverse=True):
+        if (span := _span(text, part)) is not None:
+            text = f"{text[: span[0]]} {text[span[1] :]}"
+    return text
+
+
 def _holds(text: str, said: str) -> bool:
-    row, part = meaning(text), meaning(said)
-    return any(row[n : n + len(part)] == part for n in range(len(row) - len(part) + 1))
+    return _span(text, said) is not None
+
+
+def _span(text: str, said: str) -> tuple[int, int] | None:
+    """Where a text holds all words of a statement in their order."""
+    row, part = _row(text), meaning(said)
+    words = [piece for piece, _, _ in row]
+    for n in range(len(row) - len(part) + 1):
+        if part and words[n : n + len(part)] == part:
+            return row[n][1], row[n + len(part) - 1][2]
+    return None
 
 
 def _counts(text: str) -> set[str]:
     """Numbers and times, in digits or in words."""
     return {_plain(n) for n in _numbers(text)} | (set(tokens.words(text)) & _SPELLED)
-
-
-def _figures_belong(
-    text: str, said: Sequence[str], charted: Sequence[Charted], arithmetic: Collection[float]
-) -> bool:
-    """Whether each number and time stands with what it was said or charted of."""
-    heard = {_plain(n) for part in said if _holds(text, part) for n in _numbers(part)}
-    heard |= {_plain(n) for n in _BY_WEIGHT.findall(text) if tokens.value(n) in arithmetic}
-    current: list[Charted] = []
-    for clause in _CLAUSE.split(text):
-        named = [c for c in charted if c.name and c.name <= set(tokens.words(clause))]
-        current = named or current
-        figures = {_timed(before, n) for before, n in _figures(clause) if _plain(n) not in heard}
-        if not figures:
-            continue
-        current = [c for c in current if figures - _name_figures(c) <= c.figures]
-        if not current:
-            return False
-    return True
-
-
-def _figures(text: str) -> list[tuple[str, str]]:
-    """Each number and time with the piece before it."""
-    row = _PIECE.findall(text)
-    return [(before, n) for before, n in zip(["", *row], row, strict=False) if n[0].isdigit()]
-
-
-def _timed(before: str, figure: str) -> str:
-    """A time behind the word that says of what it is; a number alone."""
-    if ":" not in figure:
-        return _plain(figure)
-    word = {"collected": "collected", "to": "to", "until": "to"}.get(before.casefold(), "at")
-    return f"{word} {figure}"
-
-
-def _name_figures(one: Charted) -> set[str]:
-    """Numbers in a name itself: sodium chloride 0.9 %."""
-    return {_plain(n) for n in _numbers(wording.name(one.event))}

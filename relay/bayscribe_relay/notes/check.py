@@ -17,6 +17,7 @@ from bayscribe_relay.clinical.events import ClinicalEvent
 from bayscribe_relay.clinical.speech import Utterance
 from bayscribe_relay.notes import bound, tokens, wording
 from bayscribe_relay.notes.facts import current, measured
+from bayscribe_relay.notes.recorded import Charted
 
 _FRAME: Final = frozenset(
     [
@@ -185,7 +186,7 @@ class Sources:
         if sentence.origin == "said" and not _quotes(quoted, spoken):
             return "the words are not those that were said"
         if sentence.origin == "model":
-            charted = [bound.Charted(e, self._words(e), self._times(e)) for e in events]
+            charted = [Charted(e, self._words(e), self._times(e)) for e in events]
             return bound.problem(text, spoken, charted, _arithmetic(events))
         return ""
 

@@ -79,6 +79,8 @@ class Asker:
         except (StorageError, BadUse) as error:
             log.warning("a draft could not take the model's answer: %s", error.code)
             self._again(stay, 0.0)
+        except Exception as error:  # noqa: BLE001 - whatever an answer holds, drafting goes on
+            log.error("a model's answer was let go: %s", type(error).__name__)  # noqa: TRY400 - it may hold words
         finally:
             del self._running[stay]
 

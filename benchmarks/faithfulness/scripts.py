@@ -4,20 +4,25 @@ from pathlib import Path
 from typing import Any
 
 import yaml
+from msgspec.structs import replace
 
 from bayscribe_relay.clinical.events import ClinicalEvent
 from bayscribe_relay.clinical.speech import Utterance, Word
-from notes.timelines import MINUTE, STAY, T0
+from bayscribe_relay.clinical.stays import Patient, Stay
 
 FOLDER = Path(__file__).with_name("encounters")
 NAMES = sorted(path.stem for path in FOLDER.glob("*.yaml"))
 WORD_S = 0.25
+MINUTE = 60 * 10**9
+T0 = 1_790_000_000_000_000_000
+STAY = Stay(id="5" * 32, site="demo", patient=Patient(mrn="M1"), visit_number="V1", arrived_ns=T0)
 
 
 class Script:
     """One encounter.
 
     Attributes:
+        stay: whose.
         spoken: its turns; a word written with ~ behind it was recognised with doubt.
         charted: all versions of its events.
         expects: what a reader looks for in the note.
@@ -27,6 +32,8 @@ class Script:
         tree = yaml.safe_load((FOLDER / f"{name}.yaml").read_text(encoding="utf-8"))
         self.spoken: list[Utterance] = [_turn(*row) for row in tree["said"]]
         self.charted: list[ClinicalEvent] = [_fact(dict(row)) for row in tree["charted"]]
+        born = str(tree.get("born", ""))
+        self.stay = replace(STAY, patient=replace(STAY.patient, birth_date=born))
         self.expects: list[str] = tree["expects"]
 
 
