@@ -2,13 +2,9 @@
 
 import random
 import re
-from collections.abc import Iterator, Sequence
-from datetime import UTC
+from collections.abc import Iterator
 
 from bayscribe_relay.clinical.drafts import Draft, Sentence
-from bayscribe_relay.clinical.events import ClinicalEvent
-from bayscribe_relay.clinical.speech import Utterance
-from bayscribe_relay.notes.check import Sources
 
 _FIGURE = re.compile(r"\d{1,2}:\d{2}|\d[\d,]*(?:\.\d+)?")
 _TURNS = re.compile(r"\b(?:no|not|never|without|if|maybe|likely|unlikely)\b ?|n't\b", re.IGNORECASE)
@@ -74,14 +70,6 @@ def _words(text: str, rng: random.Random) -> Iterator[tuple[str, str]]:
         yield "another speaker", changed
     place = rng.randrange(1, len(words))
     yield "invented word", " ".join([*words[:place], rng.choice(_INVENTED), *words[place:]])
-
-
-def passed(
-    sentences: Sequence[Sentence], events: Sequence[ClinicalEvent], spoken: Sequence[Utterance]
-) -> list[Sentence]:
-    """Those that the product's check lets through."""
-    sources = Sources(events, spoken, UTC)
-    return [one for one in sentences if not sources.problem(one)]
 
 
 def _all(draft: Draft) -> list[Sentence]:

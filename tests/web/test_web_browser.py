@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 from selenium import webdriver
 from selenium.common.exceptions import (
     ElementClickInterceptedException,
@@ -21,6 +22,7 @@ from selenium.webdriver.remote.webelement import WebElement
 from selenium.webdriver.support.ui import WebDriverWait
 
 from bayscribe_relay.clinical import audit
+from bayscribe_relay.clinical.drafts import Dropped
 from bayscribe_relay.writeback.states import Event
 from web import demo_stay
 from web.web_rig import PASSWORD, Rig, committed
@@ -314,6 +316,31 @@ def _signed_and_green(page: Screen, rig: Rig) -> None:
     rig.happen(key, Event.COMMIT, answer=committed(key))
     page.until_text("#badge", "In the chart")
     assert page.attribute("#badge .badge", "class") == "badge green"
+
+
+def test_a_dropped_sentence_of_a_model_is_seen_and_is_no_part_of_the_note(
+    chromium: webdriver.Chrome, tmp_path: Path
+) -> None:
+    with screen(chromium, tmp_path) as (page, rig):
+        page.sign_in()
+        page.open(STAY)
+        page.live()
+        page.until_text("details.dropped summary", "1 sentence of the model was dropped")
+        assert "She denies chest pain." not in page.text("#draft")
+        page.click("details.dropped summary")
+        page.until_text("details.dropped", "She denies chest pain.")
+        assert "Dropped: no words and no event say so" in page.text("details.dropped")
+        # A late answer of the model reaches the page that is open.
+        draft = rig.clinical.draft(demo_stay.STAY)
+        assert draft is not None
+        more = (*draft.dropped, Dropped(text="Lungs are clear.", reason="it has no source"))
+        rig.clinical.put_draft(replace(draft, revision=draft.revision + 1, dropped=more))
+        page.until_text("details.dropped summary", "2 sentences of the model were dropped")
+        page.open(f"{STAY}/sign")
+        page.until_text("main", "SIRS criteria")
+        assert "chest pain" not in page.text("main")
+        assert "Lungs are clear" not in page.text("main")
+        assert page.errors() == []
 
 
 def test_no_page_has_a_serious_violation_at_any_size(
