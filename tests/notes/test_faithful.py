@@ -8,7 +8,10 @@ from benchmarks.faithfulness.scripts import NAMES, Script
 from msgspec.structs import replace
 
 from bayscribe_relay.clinical.drafts import Draft, Sentence
+from bayscribe_relay.notes.compose import compose
 from bayscribe_relay.notes.kinds import NOTE_TYPES
+from notes.timelines import STAY, T0, fact
+from web import demo_stay
 
 SCRIPTS = {name: Script(name) for name in NAMES}
 FIGURE = re.compile(r"\d")
@@ -76,3 +79,25 @@ def test_of_a_models_sentences_the_right_ones_pass_and_the_wrong_ones_do_not(nam
     assert passed >= 0.9 * right > 0
     assert tried.total() > 5 * right
     assert through == []
+
+
+@pytest.mark.parametrize("kind", NOTE_TYPES)
+def test_the_demos_encounter_is_stated_as_it_was(kind: str) -> None:
+    spoken = [demo_stay.utterance(turn, T0) for turn in demo_stay.script()]
+    charted = [
+        fact("obs", "vital.temp_c", 2, 38.4, "Cel"),
+        fact("obs", "vital.hr", 2, 112, "/min"),
+        fact("obs", "vital.rr", 2, 26, "/min"),
+        fact("obs", "vital.sbp", 3, 88, "mm[Hg]"),
+        fact("obs", "vital.weight_kg", 22, 68, "kg"),
+        fact("order", "order.lactate", 7),
+        fact("obs", "lab.lactate", 28, 4.2, "mmol/L"),
+        fact("obs", "lab.wbc", 30, 17.8, "10*3/uL"),
+        fact("med_given", "med.iv_antibiotic", 34, display="Ceftriaxone 2 g"),
+        fact("med_given", "med.crystalloid_bolus", 42, "2000 mL", display="Lactated Ringer's"),
+    ]
+    draft = compose(STAY, charted, spoken, kind=kind)
+    verdict = judge(draft, charted, spoken)
+    assert verdict.mismatches == []
+    assert verdict.links >= verdict.sentences > len(charted)
+    assert "2,000 mL / 68 kg = 29.4 mL/kg" in " ".join(texts(draft))
