@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from bayscribe_relay.attest.signing import Signing
     from bayscribe_relay.custody.package import Custody
     from bayscribe_relay.emr_feed.feed import Feed
+    from bayscribe_relay.emr_feed.fhir_identity import FhirIdentity
     from bayscribe_relay.encounters.service import Encounters
     from bayscribe_relay.fleet.subscriber import Fleet
     from bayscribe_relay.prompts.service import Prompter
@@ -157,6 +158,7 @@ class Services:
             desk=self.encounters.desk,
             outbox=self.writeback.outbox if self.writeback is not None else None,
             signing=self._signing() if self.writeback is not None else None,
+            identity=self._identity(),
             custody=self._custody() if self._config.custody is not None else None,
             fleet=fleet_routes(self.fleet) if self.fleet is not None else None,
         )
@@ -170,7 +172,18 @@ class Services:
             model = self.transcriber.model
             recognisers[model.sha256] = (model.name, model.version)
         notes = self._config.notes or NotesConfig()
-        return Signing(self.clinical, notes.media_type, recognisers)
+        return Signing(self.clinical, notes.media_type, recognisers, self._hl7_only())
+
+    def _hl7_only(self) -> set[str]:
+        """Sites that are written to without a FHIR server."""
+        sites = self._config.writeback.sites if self._config.writeback is not None else {}
+        return {name for name, site in sites.items() if not site.fhir_ids}
+
+    def _identity(self) -> "FhirIdentity | None":
+        """What finds the charts of the feed's site, if it can and has to."""
+        if self._config.feed is None or self._config.feed.site in self._hl7_only():
+            return None
+        return self.feed.identity if self.feed is not None else None
 
     def _custody(self) -> "Custody":
         from bayscribe_relay.custody.config import Signer

@@ -155,3 +155,25 @@ def test_a_wrong_npi_and_a_stay_without_audio_are_refused_without_a_name(
     said = caplog.text + npi.value.line() + audio.value.line()
     assert "Canary" not in said
     assert "CANARY" not in said
+
+
+def test_a_stay_without_a_chart_is_signed_for_an_hl7_site_alone(hospital: Hospital) -> None:
+    stay = hospital.clinical.stay(STAY)
+    assert stay is not None
+    hospital.clinical.put_stay(replace(stay, patient=replace(PATIENT, id=""), fhir_id=""))
+    with pytest.raises(BadUse) as refused:
+        Signing(hospital.clinical).preview(STAY, CLINICIAN)
+    assert refused.value.code == "identity"
+    assert "Canary" not in refused.value.line()
+    signing = Signing(hospital.clinical, hl7_only={"demo"})
+    shown = signing.preview(STAY, CLINICIAN)
+    letter = signing.sign_now(STAY, CLINICIAN, shown.revision, shown.sha256)
+    with hospital.clinical.engine.connect() as link:
+        note = read_note(link.execute(sa.select(letter_tables.signed_notes.c.note)).scalar_one())
+    assert (note.patient.id, note.encounter.id) == (None, None)
+    assert (note.patient.mrn, note.encounter.visit_number) == ("MRN-CANARY-77", "V-1001")
+    hospital.go_on(2, after=3)
+    hospital.end()
+    hospital.verified(letter.key)
+    report = verify(hospital.custody.package(STAY)[1], [hospital.authority.certificate])
+    assert report.problems == []

@@ -167,6 +167,32 @@ def test_signing_what_is_no_longer_the_draft_is_refused(tmp_path: Path) -> None:
     tell(tmp_path, story)
 
 
+class NoChart:
+    """The EMR has no such patient."""
+
+    async def settle(self, stay: str) -> None:  # noqa: ARG002 - whoever it is
+        raise BadUse("this note cannot be put into the chart: no Patient", "by hand")
+
+
+def test_a_note_whose_chart_is_not_found_is_not_signed_and_says_why(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Rig, "identity", NoChart())
+
+    async def story(browser: Browser, rig: Rig) -> None:
+        await browser.sign_in()
+        page = await browser.get(f"{STAY}/sign")
+        assert browser.status == 400
+        assert "cannot be put into the chart: no Patient" in page
+        await browser.post(f"{STAY}/sign", revision="4", sha256="0" * 64)
+        assert browser.status == 400
+        draft = rig.clinical.draft(demo_stay.STAY)
+        assert draft is not None
+        assert not draft.signed_key
+
+    tell(tmp_path, story)
+
+
 def test_all_turns_of_a_voice_are_given_to_a_speaker(tmp_path: Path) -> None:
     async def story(browser: Browser, rig: Rig) -> None:
         await browser.sign_in()

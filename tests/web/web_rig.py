@@ -24,7 +24,7 @@ from bayscribe_relay.pki import files
 from bayscribe_relay.pki.authority import Authority, Issued
 from bayscribe_relay.web.config import OidcConfig, WebConfig
 from bayscribe_relay.web.editing import undecided
-from bayscribe_relay.web.parts import Parts
+from bayscribe_relay.web.parts import Identity, Parts
 from bayscribe_relay.web.people import PasswordFile, Person
 from bayscribe_relay.web.server import Web
 from bayscribe_relay.writeback.bundle import make_bundle
@@ -128,6 +128,7 @@ class Rig:
     """
 
     password = PASSWORD
+    identity: Identity | None = None
 
     def __init__(self, folder: Path, now_ns: int, turns: int | None, *, audio: bool) -> None:
         self.folder = folder
@@ -179,6 +180,7 @@ class Rig:
             desk=Desk(self.clinical, "demo"),
             outbox=self.outbox,
             signing=PlainSigning(self.clinical, self.outbox),
+            identity=self.identity,
             custody=_Custody(),
             fleet=_fleet(),
         )

@@ -3,13 +3,14 @@
 import asyncio
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from bayscribe_relay.writeback.service import answer
 from bayscribe_relay.writeback.states import State
 from emr.process import EmrProcess
-from writeback.rig import hospital, seeds, sign
+from writeback.rig import a_note, hospital, seeds, sign
 
 SETTINGS = {"fhir_write": False, "late_s": 3.0}
 
@@ -119,5 +120,41 @@ def test_the_way_changes_when_the_emr_does(tmp_path: Path, emr: EmrProcess) -> N
             assert answer(await sign(writeback))["path"] == "fhir"
             emr.set(fhir_write=False)
             assert answer(await sign(writeback))["path"] == "mdm"
+
+    asyncio.run(run())
+
+
+def nobodys_ids() -> dict[str, Any]:
+    """A note of a stay that HL7 v2 alone has named."""
+    note = a_note()
+    return {
+        "patient": note["patient"] | {"id": None},
+        "encounter": note["encounter"] | {"id": None},
+    }
+
+
+def test_record_and_visit_number_suffice_where_mdm_alone_is_written(
+    tmp_path: Path, emr: EmrProcess
+) -> None:
+    mdm = f'mdm_host = "127.0.0.1"\nmdm_port = {emr.mllp_port}\nmdm_query = "qbp"'
+
+    async def run() -> None:
+        async with hospital(tmp_path, mdm) as writeback:
+            letter = await sign(writeback, **nobodys_ids())
+            said = answer(letter)
+            assert (said["state"], said["path"]) == ("verified", "mdm"), letter.reason
+            assert emr.census().of(letter.key).exactly_once(letter.note_sha256)
+
+    asyncio.run(run())
+
+
+def test_a_fhir_server_is_not_written_to_without_its_ids(tmp_path: Path, emr: EmrProcess) -> None:
+    emr.set(fhir_write=True)
+
+    async def run() -> None:
+        async with hospital(tmp_path, f'fhir_base = "{emr.fhir}"') as writeback:
+            letter = await sign(writeback, **nobodys_ids())
+            assert letter.state is State.REJECTED
+            assert "names no Patient and Encounter" in letter.reason
 
     asyncio.run(run())

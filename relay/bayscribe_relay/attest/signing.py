@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -38,11 +38,13 @@ class Signing:
         store: the clinical tables, in the database of the outbox.
         media_type: the form that is signed and sent.
         recognisers: name and version of speech models, by digest.
+        hl7_only: sites written to by HL7 v2 alone: their notes need no ids of a FHIR server.
     """
 
     store: ClinicalStore
     media_type: MediaType = "text/plain"
     recognisers: Mapping[str, tuple[str, str]] = field(default_factory=dict)
+    hl7_only: Collection[str] = ()
 
     def __post_init__(self) -> None:
         for each in (tables, letter_tables):
@@ -52,7 +54,8 @@ class Signing:
         """The note as it would be signed now.
 
         Raises:
-            BadUse: ``npi``, ``no-draft``, ``no-audio``, ``evidence``, ``signed``, ``stay``.
+            BadUse: ``npi``, ``no-draft``, ``no-audio``, ``evidence``, ``signed``, ``stay``,
+                ``identity``.
         """
         _check_npi(clinician)
         found, draft = self._open(stay)
@@ -124,7 +127,24 @@ class Signing:
             raise BadUse("there is no draft yet", "wait for it", code="no-draft")
         if draft.signed_key:
             raise BadUse("this note is signed", "write an addendum", code="signed")
+        self._charted(found)
         return found, draft
+
+    def _charted(self, stay: Stay) -> tuple[str | None, str | None]:
+        """The EMR's ids of patient and encounter; none where the site is written to without.
+
+        Raises:
+            BadUse: ``identity``: they are needed and not known.
+        """
+        if stay.patient.id and stay.fhir_id:
+            return stay.patient.id, stay.fhir_id
+        if stay.site in self.hl7_only:
+            return None, None
+        raise BadUse(
+            "the EMR's chart of this patient is not known",
+            "tell operations: the EMR has to be asked for it by record number",
+            code="identity",
+        )
 
     def _render(self, stay: Stay, draft: Draft, clinician: Clinician) -> Rendered:
         sources = evidence.sources_sha256(draft, self.store)
@@ -180,12 +200,14 @@ class Signing:
         heard: evidence.Audio,
         at: tuple[int, str],
     ) -> note.Note:
-        who = stay.patient
+        who, charted = stay.patient, self._charted(stay)
         elements = () if draft.title.startswith(_ADDENDUM) else _elements(draft)
         return note.Note(
             site=stay.site,
-            patient=note.Patient(who.id, who.mrn, who.family, who.given, who.birth_date, who.sex),
-            encounter=note.Encounter(stay.fhir_id, stay.visit_number, stay.bay or "none"),
+            patient=note.Patient(
+                charted[0], who.mrn, who.family, who.given, who.birth_date, who.sex
+            ),
+            encounter=note.Encounter(charted[1], stay.visit_number, stay.bay or "none"),
             author=note.Author(clinician.npi, clinician.family, clinician.given),
             note=note.Content(draft.type_loinc, draft.title, self.media_type, rendered.content),
             attestation=note.Attestation(

@@ -272,10 +272,13 @@ class Application:
 
 
 def _newer(known: Patient, said: Patient, mrn: str) -> Patient:
-    """A patient with what a message says, and what it leaves out as it was."""
+    """A patient with what a message says, and what it leaves out as it was.
+
+    The EMR's id is of one record number: after a merge the old one's is no longer right.
+    """
     return Patient(
         mrn=mrn,
-        id=said.id or known.id,
+        id=said.id or (known.id if known.mrn == mrn else ""),
         family=said.family or known.family,
         given=said.given or known.given,
         birth_date=said.birth_date or known.birth_date,

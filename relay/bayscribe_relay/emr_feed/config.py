@@ -114,6 +114,8 @@ class FhirConfig(Struct, frozen=True, forbid_unknown_fields=True):
 
     Attributes:
         base: the EMR's FHIR base URL, for reads.
+        notifications: take notifications; without them the EMR is only read, to find the
+            charts of stays that came by HL7 v2.
         host: address on which notifications are taken.
         port: 0 takes any free one.
         path: path of the endpoint.
@@ -128,6 +130,7 @@ class FhirConfig(Struct, frozen=True, forbid_unknown_fields=True):
     """
 
     base: Annotated[str, Meta(pattern=r"^https?://[^\s]+$")]
+    notifications: bool = True
     host: str = "127.0.0.1"
     port: Port = 2576
     path: str = "/fhir-notify"
@@ -147,10 +150,10 @@ class FhirConfig(Struct, frozen=True, forbid_unknown_fields=True):
             ConfigError: senders would not be authenticated at all.
         """
         mutual = self.tls is not None and self.tls.client_ca is not None
-        if self.bearer_file is None and not mutual:
+        if self.notifications and self.bearer_file is None and not mutual:
             raise ConfigError(
                 "feed.fhir: notifications would be taken from anybody",
-                "give bearer_file, or tls with client_ca",
+                "give bearer_file, or tls with client_ca, or say notifications = false",
             )
         if (self.certificate is None) != (self.key is None):
             raise ConfigError(
@@ -207,9 +210,16 @@ class FeedConfig(Struct, frozen=True, forbid_unknown_fields=True):
         """The same with its files' paths absolute, relative ones lying in ``base``.
 
         Raises:
-            ConfigError: the time zone is not known, or notifications are not authenticated.
+            ConfigError: the time zone is not known, notifications are not authenticated, or
+                charts could not be found.
         """
         _ = self.zone
+        named = self.patient.mrn_system and self.patient.visit_system
+        if self.fhir is not None and not self.fhir.notifications and not named:
+            raise ConfigError(
+                "feed.patient: mrn_system or visit_system is missing",
+                "name the FHIR identifier systems by which charts are found",
+            )
         mllp = self.mllp
         if mllp is not None and mllp.tls is not None:
             mllp = msgspec.structs.replace(mllp, tls=mllp.tls.beside(base))

@@ -15,6 +15,7 @@ from bayscribe_relay.emr_feed.config import FeedConfig, FhirConfig, MllpConfig
 from bayscribe_relay.emr_feed.fhir_client import FhirReader
 from bayscribe_relay.emr_feed.fhir_endpoint import FhirEndpoint
 from bayscribe_relay.emr_feed.fhir_fetcher import FhirFetcher, fhir_reader
+from bayscribe_relay.emr_feed.fhir_identity import FhirIdentity
 from bayscribe_relay.emr_feed.hl7_messages import interpret
 from bayscribe_relay.emr_feed.hl7_reading import Site
 from bayscribe_relay.emr_feed.inbox import Inbox
@@ -38,6 +39,7 @@ class Feed:
         mllp: the listener, if there is one.
         fhir: the endpoint for notifications, if there is one.
         fetcher: follows notifications.
+        identity: finds the charts of stays that came by HL7 v2, if the EMR can be read.
     """
 
     def __init__(
@@ -49,7 +51,7 @@ class Feed:
     ) -> None:
         self._config = config
         self._store = store
-        desk = desk or Desk(store, config.site)
+        self._desk = desk = desk or Desk(store, config.site)
         site = site_of(config)
         self.inbox = Inbox(store)
         self.worker = Worker(
@@ -65,6 +67,7 @@ class Feed:
         self.mllp: MllpListener | None = None
         self.fhir: FhirEndpoint | None = None
         self.fetcher: FhirFetcher | None = None
+        self.identity: FhirIdentity | None = None
 
     @classmethod
     @contextlib.asynccontextmanager
@@ -107,6 +110,9 @@ class Feed:
     async def _start_fhir(self, stack: contextlib.AsyncExitStack, config: FhirConfig) -> None:
         reader = FhirReader(config)
         stack.push_async_callback(reader.close)
+        self.identity = FhirIdentity(self._desk, reader, self._config.patient)
+        if not config.notifications:
+            return
         self.fetcher = FhirFetcher(self._store, self.inbox, reader)
         following = asyncio.create_task(self.fetcher.run())
         stack.push_async_callback(_end, following)

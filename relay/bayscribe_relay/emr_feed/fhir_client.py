@@ -81,6 +81,18 @@ class FhirReader:
         url = f"{self._base}/{kind}?_lastUpdated=gt{since}&_count=100"
         return await self._pages(url, kind)
 
+    async def search(self, kind: str, query: str) -> list[Resource]:
+        """Resources of a type that a search matches, all pages, without what it includes.
+
+        Args:
+            kind: the type.
+            query: its parameters, encoded.
+
+        Raises:
+            NotNow, NotThere: they were not given, or not all of them.
+        """
+        return await self._pages(f"{self._base}/{kind}?{query}", kind, whole=True)
+
     async def events(self, subscription: str, first: int, last: int) -> Resource:
         """What a subscription's ``$events`` operation says of lost notifications.
 
@@ -90,15 +102,21 @@ class FhirReader:
         query = f"eventsSinceNumber={first}&eventsUntilNumber={last}"
         return await self._get(f"{self._base}/{subscription}/$events?{query}")
 
-    async def _pages(self, url: str, kind: str) -> list[Resource]:
+    async def _pages(self, url: str, kind: str, *, whole: bool = False) -> list[Resource]:
         found: list[Resource] = []
         for _ in range(_PAGES_MAX):
             bundle = await self._get(url)
+            if whole and bundle.get("resourceType") != "Bundle":
+                raise NotThere("the answer is no list")
             for entry in entries(bundle):
-                resource = entry.get("resource")
+                resource, search = entry.get("resource"), entry.get("search")
+                if whole and isinstance(search, dict) and search.get("mode") == "include":
+                    continue
                 if isinstance(resource, dict) and resource.get("resourceType") == kind:
                     found.append(resource)
             following = self._next(bundle)
+            if whole and not following and _goes_on(bundle):
+                raise NotThere("its list goes on at another server")
             if not following:
                 return found
             url = following
@@ -132,6 +150,14 @@ class FhirReader:
         if not isinstance(found, dict):
             raise NotThere("the answer is no resource")
         return found
+
+
+def _goes_on(bundle: Resource) -> bool:
+    links = bundle.get("link")
+    return any(
+        isinstance(link, dict) and link.get("relation") == "next"
+        for link in (links if isinstance(links, list) else [])
+    )
 
 
 def token(path: str) -> str:

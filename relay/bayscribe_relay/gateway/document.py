@@ -41,14 +41,14 @@ class Document:
 
     @property
     def patient(self) -> str:
-        """``Patient/id``."""
-        return str(self.resources["DocumentReference"]["subject"]["reference"])
+        """``Patient/id``; empty if the note names its patient by record number alone."""
+        return str(self.resources["DocumentReference"]["subject"].get("reference", ""))
 
     @property
     def encounter(self) -> str:
-        """``Encounter/id``."""
+        """``Encounter/id``; empty likewise."""
         context = self.resources["DocumentReference"]["context"]
-        return str(context["encounter"][0]["reference"])
+        return str(context["encounter"][0].get("reference", ""))
 
     def with_entry(self, entry: Json) -> bytes:
         """The transaction with one more entry; the signed bytes before it stay as they are."""
@@ -71,6 +71,7 @@ def read_document(key: str, raw: bytes, note_sha256: str) -> Document:
         document = Document(key, raw, resources, content)
         fits = document.patient.startswith("Patient/")
         fits = fits and document.encounter.startswith("Encounter/")
+        fits = fits or (document.patient, document.encounter) == ("", "")
     except (msgspec.DecodeError, KeyError, TypeError, IndexError, AttributeError, ValueError,
             binascii.Error, RecursionError):  # fmt: skip
         raise Refused("the Bundle is not a note's transaction") from None

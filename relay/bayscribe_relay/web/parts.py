@@ -58,6 +58,18 @@ class Signing(Protocol):
         ...
 
 
+class Identity(Protocol):
+    """Whose chart a stay's note goes into."""
+
+    async def settle(self, stay: str) -> None:
+        """Find the EMR's ids of a stay that has none yet.
+
+        Raises:
+            BadUse: they cannot be had, and why.
+        """
+        ...
+
+
 class Packaging(Protocol):
     """Chain of custody."""
 
@@ -81,6 +93,7 @@ class Parts:
         desk: taps, hand-overs and corrections.
         outbox: signed notes on their way; None on a relay that writes nothing back.
         signing: None likewise.
+        identity: finds charts; None where none have to be, or the EMR cannot be read.
         custody: makes chain-of-custody packages.
         fleet: the fleet's page, to be mounted.
     """
@@ -91,5 +104,6 @@ class Parts:
     desk: Desk
     outbox: Outbox | None = None
     signing: Signing | None = None
+    identity: Identity | None = None
     custody: Packaging | None = None
     fleet: web.Application | None = None

@@ -26,11 +26,18 @@ def _ready(site: Site, request: web.Request, stay: Stay) -> tuple[Signing, Clini
     return signing, clinician
 
 
+async def _settled(site: Site, stay: Stay) -> None:
+    """The chart that the note goes into is known, if somebody here can find it."""
+    if site.parts.identity is not None:
+        await site.parts.identity.settle(stay.id)
+
+
 @allowed("clinician")
 async def page(request: web.Request) -> web.StreamResponse:
     """``GET /stays/STAY/sign``: the note as it would be signed now."""
     site, stay = site_of(request), stay_of(request)
     signing, clinician = _ready(site, request, stay)
+    await _settled(site, stay)
     rendered = await asyncio.to_thread(signing.preview, stay.id, clinician)
     views = views_of(site)
     shown, waiting = views.draft(stay.id), views.prompts(stay.id)[0]
@@ -58,6 +65,7 @@ async def sign(request: web.Request) -> web.StreamResponse:
         revision = int(str(form.get("revision", "")))
     except ValueError:
         raise web.HTTPBadRequest(text="Load the page again.") from None
+    await _settled(site, stay)
     letter = await signing.sign(stay.id, clinician, revision, str(form.get("sha256", "")))
     await site.audit(person.actor, "signed", stay.id, letter.key)
     if stay.bay and stay.state == "open":

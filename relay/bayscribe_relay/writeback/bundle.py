@@ -83,9 +83,21 @@ def _practitioner(note: Note) -> Json:
     }
 
 
+def _subject(note: Note) -> Json:
+    """The patient: by the EMR's id, or by record number where only HL7 v2 is written."""
+    if note.patient.id is not None:
+        return {"reference": f"Patient/{note.patient.id}"}
+    return {"type": "Patient", "identifier": _record_number(note)}
+
+
+def _record_number(note: Note) -> Json:
+    return {"type": _identifier_type("MR"), "value": note.patient.mrn}
+
+
 def _encounter(note: Note) -> Json:
+    ident = note.encounter.id
     return {
-        "reference": f"Encounter/{note.encounter.id}",
+        **({"type": "Encounter"} if ident is None else {"reference": f"Encounter/{ident}"}),
         "identifier": {"type": _identifier_type("VN"), "value": note.encounter.visit_number},
         "display": note.encounter.bay,
     }
@@ -101,7 +113,7 @@ def _contained_patient(note: Note) -> Json:
     return {
         "resourceType": "Patient",
         "id": "patient",
-        "identifier": [{"type": _identifier_type("MR"), "value": patient.mrn}],
+        "identifier": [_record_number(note)],
         "name": [{"family": patient.family, "given": [patient.given]}],
         "gender": patient.sex,
         "birthDate": patient.birth_date,
@@ -148,7 +160,7 @@ def _document_reference(note: Note) -> Json:
             "text": note.note.title,
         },
         "category": [{"coding": [{"system": _CATEGORY, "code": "clinical-note"}]}],
-        "subject": {"reference": f"Patient/{note.patient.id}"},
+        "subject": _subject(note),
         "date": _when(note.attestation.signed_at),
         "author": [{"reference": "#author", **_practitioner(note)}],
         "authenticator": {"reference": "#author", **_practitioner(note)},

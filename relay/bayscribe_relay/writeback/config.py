@@ -26,9 +26,16 @@ Seconds = Annotated[float, Meta(gt=0)]
 
 
 class SiteForm(Struct, frozen=True, forbid_unknown_fields=True):
-    """What a site is sent: what was submitted (``as-is``), text alone, or C-CDA."""
+    """What a site is sent.
+
+    Attributes:
+        note_format: what was submitted (``as-is``), text alone, or C-CDA.
+        fhir_ids: notes must name the EMR's FHIR Patient and Encounter; false for a site that
+            is written to by HL7 v2 MDM alone, where record and visit number suffice.
+    """
 
     note_format: Format = "as-is"
+    fhir_ids: bool = True
 
 
 class WritebackConfig(Struct, frozen=True, forbid_unknown_fields=True):

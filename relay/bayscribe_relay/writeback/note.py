@@ -37,9 +37,9 @@ _NPI_PREFIX: Final = "80840"
 
 
 class Patient(Struct, frozen=True, forbid_unknown_fields=True):
-    """Who the note is about; ``id`` is the EMR's logical id."""
+    """Who the note is about; ``id`` is the EMR's logical id, null where only HL7 v2 is written."""
 
-    id: FhirId
+    id: FhirId | None
     mrn: Name
     family: Name
     given: Name
@@ -48,9 +48,9 @@ class Patient(Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Encounter(Struct, frozen=True, forbid_unknown_fields=True):
-    """The stay; ``id`` is the EMR's logical id, ``visit_number`` what PV1-19 carries."""
+    """The stay; ``id`` as the patient's, ``visit_number`` what PV1-19 carries."""
 
-    id: FhirId
+    id: FhirId | None
     visit_number: Name
     bay: Name
 
@@ -164,6 +164,11 @@ def npi_valid(npi: str) -> bool:
     return npi.isascii() and npi.isdigit() and len(npi) == 10 and _luhn(_NPI_PREFIX + npi)
 
 
+def fhir_id_valid(ident: str) -> bool:
+    """Whether a text is a FHIR logical id (R4, 2.24.0.1, ``id``)."""
+    return re.fullmatch(r"[A-Za-z0-9\-.]{1,64}", ident) is not None
+
+
 def loinc_valid(code: str) -> bool:
     """Whether a LOINC code's check digit fits: Luhn over its digits (LOINC Users' Guide)."""
     return _luhn(code.replace("-", ""))
@@ -197,6 +202,8 @@ def _luhn(digits: str) -> bool:
 def _check(note: Note) -> None:
     if not npi_valid(note.author.npi):
         raise BadUse("author.npi: its check digit does not fit", "check the ten digits", code="npi")
+    if (note.patient.id is None) != (note.encounter.id is None):
+        raise BadUse("patient.id, encounter.id: one is null, the other not", code="note-field")
     if not loinc_valid(note.note.type_loinc):
         raise BadUse("note.type_loinc: its check digit does not fit", code="loinc")
     content = note.note.content.encode()

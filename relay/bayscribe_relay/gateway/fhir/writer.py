@@ -44,6 +44,8 @@ class FhirWriter:
             TryAgain: it is not (known to be) in the chart.
         """
         document = read_document(job.key, job.bundle, job.note_sha256)
+        if not document.patient:
+            raise Refused("the note names no Patient and Encounter of the FHIR server")
         found = Found({})
         if job.maybe_stored:
             found = await self._look(job, document, capability)
