@@ -13,12 +13,21 @@ from bayscribe_relay.tracer.config import TracerConfig, site_lexicon, site_netwo
 from bayscribe_relay.tracer.explain import Reason
 from bayscribe_relay.tracer.lexicon import Lexicon
 from bayscribe_relay.tracer.network import Network
-from bayscribe_relay.tracer.speech import listen
+from bayscribe_relay.tracer.speech import SURE, listen, role_of
 from bayscribe_relay.tracer.timeline import Event
 from bayscribe_relay.tracer.tracer import Fired as TracerFired
 from bayscribe_relay.tracer.tracer import Tracer
 
 _NS_MINUTE: Final = 60 * 10**9
+_GOES_ON_NS: Final = 30 * 10**9
+"""A voice that is silent for longer than this begins another statement."""
+
+_ANSWER_NS: Final = 10 * 10**9
+"""An answer begins at most this long after its question."""
+
+_OVERLAP_NS: Final = 2 * 10**9
+"""An answer may begin this long before its question's turn has ended."""
+
 _SEXES: Final = {"male": "M", "female": "F"}
 
 
@@ -46,6 +55,8 @@ class RecordTracer:
         self._start = 60 * arrived.hour + arrived.minute
         self._arrived_ns = stay.arrived_ns
         self._lexicon = lexicon
+        self._last: Utterance | None = None
+        self._own: dict[tuple[str, str], Utterance] = {}
         self._tracer = Tracer(
             network, _patient(stay, arrived.date()), start=self._start, require_units=require_units
         )
@@ -55,19 +66,32 @@ class RecordTracer:
         for event in events:
             if event.concept:
                 self._tracer.add(self._event(event))
-        for said in utterances:
+        for said in sorted(utterances, key=lambda one: one.start_ns):
             if said.words:
-                self._tracer.add_utterance(
-                    listen(
-                        [(word.text, word.probability) for word in said.words],
-                        speaker=said.speaker,
-                        primary=said.primary,
-                        t=self._minute(said.start_ns),
-                        start=self._start,
-                        utterance=said.id,
-                        lexicon=self._lexicon,
-                    )
-                )
+                self._hear(said)
+
+    def _hear(self, said: Utterance) -> None:
+        """An utterance with what was said just before it: by the same voice, and to it."""
+        own, last = self._own.get((said.recording, said.speaker)), self._last
+        asked = last if last is not None and last.speaker != said.speaker else None
+        self._tracer.add_utterance(
+            listen(
+                [(word.text, word.probability) for word in said.words],
+                speaker=said.speaker,
+                primary=said.primary,
+                t=self._minute(said.start_ns),
+                start=self._start,
+                utterance=said.id,
+                before=_words(own) if _follows(said, own, _GOES_ON_NS) else "",
+                asked=_words(asked) if _follows(said, asked, _ANSWER_NS) else "",
+                asked_by=role_of(asked.speaker, primary=asked.primary) if asked else "",
+                lexicon=self._lexicon,
+            )
+        )
+        if last is None or said.start_ns >= last.start_ns:
+            self._last = said
+        if own is None or said.start_ns >= own.start_ns:
+            self._own[said.recording, said.speaker] = said
 
     def advance(self, now_ns: int) -> tuple[list[Fired], list[Closed]]:
         """Judge up to an instant."""
@@ -128,6 +152,23 @@ def tracer_maker(config: TracerConfig, zone: ZoneInfo) -> TracerMaker:
         return RecordTracer(network, lexicon, stay, zone, require_units=config.require_units)
 
     return make
+
+
+def _follows(said: Utterance, before: Utterance | None, most_ns: int) -> bool:
+    """Whether an utterance comes right after another of its recording."""
+    return (
+        before is not None
+        and before.recording == said.recording
+        and before.start_ns <= said.start_ns
+        and -_OVERLAP_NS <= said.start_ns - before.end_ns <= most_ns
+    )
+
+
+def _words(said: Utterance | None) -> str:
+    """An utterance's words, if the recogniser was sure of each: no statement rests on a guess."""
+    if said is None or any(word.probability < SURE for word in said.words):
+        return ""
+    return said.text
 
 
 def _patient(stay: Stay, today: date) -> dict[str, Any]:

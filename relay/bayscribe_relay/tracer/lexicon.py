@@ -11,7 +11,7 @@ import re
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, Final, Literal
 
 import yaml
 
@@ -32,6 +32,17 @@ class Phrase:
     negative: bool = False
 
 
+Answer = Literal["yes", "no", "any"]
+
+
+@dataclass(frozen=True)
+class Question:
+    """How a concept is asked for, and with which answer the two state it."""
+
+    pattern: re.Pattern[str]
+    answer: Answer
+
+
 @dataclass(frozen=True)
 class Concept:
     """A concept of the catalogue and how it is said.
@@ -44,6 +55,8 @@ class Concept:
         past: what is past still counts ("she took aspirin at home").
         conditional: a condition is part of it ("come back if").
         adjacent: its parts may stand in two utterances of one speaker, one after the other.
+        asked: a clinician's questions that state it together with another's yes or no
+            (``{say: ..., answer: no}`` where only a "no" does).
         low, high: bounds of the number that belongs to it, if one does.
         clock: it tells a time.
     """
@@ -56,6 +69,7 @@ class Concept:
     past: bool
     conditional: bool
     adjacent: bool
+    asked: tuple[Question, ...]
     low: float | None
     high: float | None
     clock: bool
@@ -122,7 +136,7 @@ def _concept(name: str, body: Any, classes: dict[str, list[str]], file: str) -> 
     if not isinstance(body, dict):
         body = {"say": body}
     known = {"say", "elements", "at_least", "negative", "past", "conditional", "value", "clock"}
-    known |= {"adjacent", "note"}
+    known |= {"adjacent", "asked", "note"}
     if unknown := set(body) - known:
         raise ConfigError(f"{where}: unknown {sorted(unknown)}", f"use {sorted(known)}")
     low, high = body.get("value") or (None, None)
@@ -138,6 +152,7 @@ def _concept(name: str, body: Any, classes: dict[str, list[str]], file: str) -> 
         bool(body.get("past", False)),
         bool(body.get("conditional", False)),
         bool(body.get("adjacent", False)),
+        tuple(_question(say, classes, where) for say in body.get("asked") or []),
         low,
         high,
         bool(body.get("clock", False)),
@@ -157,6 +172,25 @@ def _phrase(say: Any, classes: dict[str, list[str]], where: str) -> Phrase:  # n
             )
         return Phrase(pattern, criterion, bool(say.get("negative", False)))
     return Phrase(_compile(str(say), classes, where))
+
+
+_ANSWERS: Final[dict[object, Answer]] = {
+    "any": "any",
+    "yes": "yes",
+    "no": "no",
+    # YAML 1.1 reads a bare yes or no as a truth value.
+    True: "yes",
+    False: "no",
+}
+
+
+def _question(say: Any, classes: dict[str, list[str]], where: str) -> Question:  # noqa: ANN401 - parsed YAML
+    body = say if isinstance(say, dict) else {"say": say}
+    answer = body.get("answer", "any")
+    given = _ANSWERS.get(answer) if isinstance(answer, str | bool) else None
+    if given is None or set(body) - {"say", "answer"}:
+        raise ConfigError(f"{where}: asked: {answer!r}", "use say, and answer: yes, no or any")
+    return Question(_compile(str(body.get("say", "")), classes, where), given)
 
 
 def _modifiers(tree: dict[str, Any]) -> list[Modifier]:

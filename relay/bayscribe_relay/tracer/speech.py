@@ -11,12 +11,13 @@ negates: doubt may only weaken.
 
 import re
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
+from bayscribe_relay.tracer.answers import answered
 from bayscribe_relay.tracer.lexicon import Concept, Lexicon, Modifier, Phrase, load_lexicon
 from bayscribe_relay.tracer.spoken_text import tokens
 from bayscribe_relay.tracer.spoken_time import When, minute_of, read_time
-from bayscribe_relay.tracer.timeline import Mention, Utterance
+from bayscribe_relay.tracer.timeline import CLINICIANS, Mention, Utterance
 
 SURE = 0.5
 """Least probability of a word that counts as said."""
@@ -76,6 +77,8 @@ def listen(
     utterance: str | None = None,
     version: int = 0,
     before: str = "",
+    asked: str = "",
+    asked_by: str = "",
     lexicon: Lexicon | None = None,
 ) -> Utterance:
     """An utterance as the tracer takes it.
@@ -90,6 +93,8 @@ def listen(
         utterance: id of the turn.
         version: of the turn.
         before: what the same speaker said just before, for statements in two pieces.
+        asked: what a clinician said just before somebody else did, for questions and answers.
+        asked_by: the clinician's role, who has then stated what was answered.
         lexicon: other words than the built-in ones.
     """
     pairs = [(words, 1.0)] if isinstance(words, str) else list(words)
@@ -116,6 +121,23 @@ def listen(
                 utterance=utterance,
             )
         )
+    if asked and asked_by in CLINICIANS and role not in CLINICIANS:
+        sure = [(word, probability >= SURE) for word, probability in pairs]
+        mentions += [
+            Mention(
+                t=t,
+                received=t if received is None else received,
+                speaker=asked_by,
+                text=f"{asked} - {text}",
+                concept=concept,
+                polarity="affirmed",
+                criterion=None,
+                value=None,
+                about=None,
+                utterance=utterance,
+            )
+            for concept in answered(asked, sure, lexicon or load_lexicon())
+        ]
     return Utterance(
         t=t,
         received=t if received is None else received,
@@ -146,12 +168,15 @@ def _across(
 ) -> list[Heard]:
     """Statements whose parts stand in this utterance and the one before."""
     known = lexicon or load_lexicon()
-    split = {concept.name for concept in known.concepts if concept.adjacent}
-    if not before.strip() or not split:
+    split = replace(known, concepts=tuple(c for c in known.concepts if c.adjacent))
+    if not before.strip() or not split.concepts:
         return []
-    alone = {h.concept for part in ([(before, 1.0)], words) for h in understand(part, known)}
     joined = [(f"{before.rstrip(' .;!')},", 1.0), *words]
-    return [h for h in understand(joined, known) if h.concept in split - alone]
+    found = understand(joined, split)
+    if not found:
+        return []
+    alone = {h.concept for part in ([(before, 1.0)], words) for h in understand(part, split)}
+    return [h for h in found if h.concept not in alone]
 
 
 def _kept(found: list[Heard]) -> list[Heard]:
