@@ -126,6 +126,7 @@ def test_a_note_is_signed_once_and_then_has_addenda(hospital: Hospital) -> None:
         n = letter_tables.signed_notes.c
         raw = link.execute(sa.select(n.note).where(n.key == second.key)).scalar_one()
     assert f"Relates to the note with the key {first.key}." in read_note(raw).note.content
+    assert read_note(raw).relates_to == first.key
     report = verify(hospital.custody.package(STAY)[1], [hospital.authority.certificate])
     assert report.problems == []
 

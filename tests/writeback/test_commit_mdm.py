@@ -7,11 +7,19 @@ from typing import Any
 
 import pytest
 
+from bayscribe.errors import BadUse
+from bayscribe_relay.gateway.config import Interface
+from bayscribe_relay.gateway.document import read_document
+from bayscribe_relay.gateway.mdm.message import make_mdm
+from bayscribe_relay.writeback.bundle import make_bundle
+from bayscribe_relay.writeback.note import read_note
 from bayscribe_relay.writeback.service import answer
 from bayscribe_relay.writeback.states import State
+from bayscribe_relay.writeback.validation import check_bundle
 from emr.process import EmrProcess
-from writeback.rig import a_note, hospital, seeds, sign
+from writeback.rig import a_note, encoded, hospital, seeds, sign
 
+FIRST = "0190a3c2-7b1e-7c3d-8e4f-5a6b7c8d9e0f"
 SETTINGS = {"fhir_write": False, "late_s": 3.0}
 
 
@@ -158,3 +166,33 @@ def test_a_fhir_server_is_not_written_to_without_its_ids(tmp_path: Path, emr: Em
             assert "names no Patient and Encounter" in letter.reason
 
     asyncio.run(run())
+
+
+def test_an_addendum_names_the_note_that_it_appends_to(tmp_path: Path, emr: EmrProcess) -> None:
+    async def run() -> None:
+        async with hospital(tmp_path, site(emr)) as writeback:
+            first = await sign(writeback)
+            letter = await sign(writeback, content="The cough began Monday.", relates_to=first.key)
+            assert answer(letter)["state"] == "verified", letter.reason
+            assert emr.census().of(letter.key).exactly_once(letter.note_sha256)
+            assert emr.census().of(first.key).exactly_once(first.note_sha256)
+
+    asyncio.run(run())
+    read = read_note(encoded(a_note(relates_to=FIRST)))
+    bundle = make_bundle(read)
+    check_bundle(bundle)
+    document = read_document(str(read.idempotency_key), bundle, read.sent_sha256)
+    lines = make_mdm(document, Interface()).decode().split("\r")
+    assert "|MDM^T06^MDM_T02|" in lines[0]
+    assert next(x for x in lines if x.startswith("TXA")).split("|")[13] == f"{FIRST}^BAYSCRIBE"
+    (relation,) = document.resources["DocumentReference"]["relatesTo"]
+    assert relation["code"] == "appends"
+    assert relation["target"]["identifier"]["value"] == f"urn:uuid:{FIRST}"
+
+
+@pytest.mark.parametrize("wrong", ["", "first", FIRST.replace("-7c", "-4c")])
+def test_an_addendum_to_nothing_that_is_a_key_is_refused(wrong: str) -> None:
+    with pytest.raises(BadUse, match="relates_to: is not a UUID"):
+        read_note(encoded(a_note(relates_to=wrong)))
+    with pytest.raises(BadUse, match="to itself"):
+        read_note(encoded(a_note(relates_to=FIRST, idempotency_key=FIRST)))

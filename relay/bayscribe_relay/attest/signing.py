@@ -164,6 +164,7 @@ class Signing:
         now, clock = time.time_ns(), clock_state()
         heard = evidence.audio(link, self.store, stay.id)
         made = self._note(stay, clinician, draft, rendered, heard, (now, clock))
+        made = replace(made, relates_to=relates_to or None)
         content = msgspec.json.encode(made)
         checked = note.read_note(content)
         bundle = make_bundle(checked)

@@ -148,6 +148,8 @@ def _document_reference(note: Note) -> Json:
         "creation": _when(note.attestation.signed_at),
         "extension": [_extension("sha256", "valueString", note.sent_sha256)],
     }
+    first = {"system": KEY_SYSTEM, "value": f"urn:uuid:{note.relates_to}"}
+    appends = [{"code": "appends", "target": {"type": "DocumentReference", "identifier": first}}]
     return {
         **_head(note, "DocumentReference"),
         "contained": [_contained_patient(note), _contained_author(note)],
@@ -164,6 +166,7 @@ def _document_reference(note: Note) -> Json:
         "date": _when(note.attestation.signed_at),
         "author": [{"reference": "#author", **_practitioner(note)}],
         "authenticator": {"reference": "#author", **_practitioner(note)},
+        **({"relatesTo": appends} if note.relates_to is not None else {}),
         "content": [{"attachment": attachment}],
         "context": {
             "encounter": [_encounter(note)],

@@ -115,7 +115,7 @@ class Prompt(Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Note(Struct, frozen=True, forbid_unknown_fields=True):
-    """One attested note."""
+    """One attested note; ``relates_to`` is the key of the note that an addendum appends to."""
 
     site: Annotated[str, Meta(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$")]
     patient: Patient
@@ -127,6 +127,7 @@ class Note(Struct, frozen=True, forbid_unknown_fields=True):
     models: Annotated[tuple[Model, ...], Meta(min_length=1, max_length=64)]
     prompts: Annotated[tuple[Prompt, ...], Meta(max_length=1_000)] = ()
     idempotency_key: str | None = None
+    relates_to: str | None = None
 
     @property
     def sent_sha256(self) -> str:
@@ -154,9 +155,13 @@ def read_note(data: bytes) -> Note:
     except (msgspec.DecodeError, UnicodeDecodeError):
         raise BadUse("the note is not a JSON object", code="note-json") from None
     _check(note)
-    if note.idempotency_key is None:
-        return msgspec.structs.replace(note, idempotency_key=str(uuid7()))
-    return msgspec.structs.replace(note, idempotency_key=_key(note.idempotency_key))
+    own = str(uuid7())
+    if note.idempotency_key is not None:
+        own = _key(note.idempotency_key, "idempotency_key")
+    first = _key(note.relates_to, "relates_to") if note.relates_to is not None else None
+    if own == first:
+        raise BadUse("relates_to: a note is no addendum to itself", code="key")
+    return msgspec.structs.replace(note, idempotency_key=own, relates_to=first)
 
 
 def npi_valid(npi: str) -> bool:
@@ -256,15 +261,13 @@ def _check_xml(content: bytes) -> None:
         ) from None
 
 
-def _key(text: str) -> str:
+def _key(text: str, path: str) -> str:
     try:
         key = uuid.UUID(text)
     except ValueError:
         key = None
     if key is None or key.version != 7 or str(key) != text.lower():
-        raise BadUse(
-            "idempotency_key: is not a UUID of version 7", "leave it out, or make one", code="key"
-        )
+        raise BadUse(f"{path}: is not a UUID of version 7", "leave it out, or make one", code="key")
     return str(key)
 
 

@@ -1,4 +1,4 @@
-"""MDM^T02 (original document notification and content) out of a note's Bundle.
+"""MDM^T02 (original document notification and content) out of a note's Bundle, T06 of an addendum.
 
 HL7 v2.5.1: MSH 2.15.9, EVN 3.4.1, PID 3.4.2, PV1 3.4.3, TXA 9.6.1, OBX 7.4.2; queries
 QBP^Q11 5.3.1, QRY^T12 9.4.12. The message of a key is always the same bytes: its times
@@ -36,12 +36,13 @@ def control_id(key: str, interface: Interface) -> str:
 
 
 def make_mdm(document: Document, interface: Interface) -> bytes:
-    """The MDM^T02 of a note."""
+    """The MDM^T02 of a note, or the T06 of an addendum (9.6.1, 9.6.6: of the same structure)."""
     when = _hl7_time(document.resources["DocumentReference"]["date"])
     control = control_id(document.key, interface)
+    event = "T06" if _parent(document) else "T02"
     segments = [
-        _msh(interface, when, "MDM^T02^MDM_T02", control),
-        segment("EVN", "T02", when),
+        _msh(interface, when, f"MDM^{event}^MDM_T02", control),
+        segment("EVN", event, when),
         _pid(document, interface),
         _pv1(document, interface),
         _txa(document, interface, when),
@@ -151,6 +152,7 @@ def _txa(document: Document, interface: Interface, when: str) -> str:
         6: when,
         9: author,
         12: f"{document.key}^{APPLICATION}",
+        13: f"{parent}^{APPLICATION}" if (parent := _parent(document)) else "",
         16: document.key,
         17: interface.completion_status,
         19: "AV",
@@ -159,6 +161,15 @@ def _txa(document: Document, interface: Interface, when: str) -> str:
     for place, value in placed.items():
         fields[place - 1] = value
     return segment("TXA", *fields)
+
+
+def _parent(document: Document) -> str:
+    """The key of the note that an addendum appends to, or empty."""
+    for relation in document.resources["DocumentReference"].get("relatesTo", []):
+        if relation.get("code") == "appends":
+            value = str(relation.get("target", {}).get("identifier", {}).get("value", ""))
+            return escape(value.removeprefix("urn:uuid:"))
+    return ""
 
 
 def _observation_type(document: Document, interface: Interface) -> str:
