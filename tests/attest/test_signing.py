@@ -119,7 +119,12 @@ def test_a_note_is_signed_once_and_then_has_addenda(hospital: Hospital) -> None:
     first = signing.sign_now(STAY, CLINICIAN, shown.revision, shown.sha256)
     with pytest.raises(BadUse, match="is signed"):
         signing.sign_now(STAY, CLINICIAN, shown.revision, shown.sha256)
-    second = signing.addendum_now(STAY, CLINICIAN, "The cough began on Monday.")
+    assert signing.addenda(STAY) == []
+    second = signing.addendum_now(STAY, CLINICIAN, "The cough began on Monday.", 1)
+    with pytest.raises(BadUse, match="meanwhile"):
+        signing.addendum_now(STAY, CLINICIAN, "The cough began on Monday.", 1)
+    (added,) = signing.addenda(STAY)
+    assert (added.key, added.n, added.relates_to) == (second.key, 1, first.key)
     assert second.key != first.key
     assert letters(hospital) == 2
     with hospital.clinical.engine.connect() as link:

@@ -51,12 +51,22 @@ class Page:
     revision: int
 
 
+@dataclass(frozen=True)
+class Added:
+    """A signed addendum."""
+
+    key: str
+    n: int
+    signed_ns: int
+
+
 class PlainSigning:
     """Signs a draft as plain text, through the real note format and the real outbox."""
 
     def __init__(self, clinical: ClinicalStore, outbox: Outbox) -> None:
         self._clinical = clinical
         self._outbox = outbox
+        self._added: dict[str, list[Added]] = {}
 
     def preview(self, stay: str, clinician: Clinician) -> Page:
         draft = self._clinical.draft(stay)
@@ -88,6 +98,20 @@ class PlainSigning:
         letter = await self._outbox.enqueue(note, data, make_bundle(note), hold=False)
         signed = msgspec.structs.replace(draft, revision=draft.revision + 1, signed_key=letter.key)
         self._clinical.put_draft(signed)
+        return letter
+
+    def addenda(self, stay: str) -> list[Added]:
+        return self._added.get(stay, [])
+
+    async def addendum(self, stay: str, clinician: Clinician, text: str, number: int) -> Letter:
+        before = self._added.setdefault(stay, [])
+        if number != len(before) + 1:
+            raise BadUse("an addendum was signed meanwhile", "read it", code="revision")
+        digest = hashlib.sha256(text.encode()).hexdigest()
+        data = json.dumps(self._note(stay, clinician, Page(text, "", digest, 1))).encode()
+        note = read_note(data)
+        letter = await self._outbox.enqueue(note, data, make_bundle(note), hold=False)
+        before.append(Added(letter.key, number, letter.received_ns))
         return letter
 
     def _note(self, stay: str, clinician: Clinician, page: Page) -> dict[str, Any]:

@@ -95,15 +95,34 @@ class Signing:
             self.store.put_draft(final, link)
             return self._enqueue(link, found, clinician, final, rendered, 0, "")
 
-    async def addendum(self, stay: str, clinician: Clinician, text: str) -> Letter:
+    def addenda(self, stay: str) -> list[Signature]:
+        """A stay's signed addenda, the first one first."""
+        s = tables.signatures.c
+        query = sa.select(s.body).where(s.stay == stay, s.n > 0).order_by(s.n)
+        with self.store.engine.connect() as link:
+            return [msgspec.json.decode(row.body, type=Signature) for row in link.execute(query)]
+
+    async def addendum(
+        self, stay: str, clinician: Clinician, text: str, number: int | None = None
+    ) -> Letter:
         """Sign an addendum to a signed note: a letter of its own that names the first.
 
-        Raises:
-            BadUse: ``unsigned`` if there is no signed note; ``addendum`` if there are no words.
-        """
-        return await asyncio.to_thread(self.addendum_now, stay, clinician, text)
+        Args:
+            stay: whose note.
+            clinician: who signs.
+            text: what is added.
+            number: which addendum it is to be, 1 for the first; any if None. What is sent
+                twice by mistake is signed once.
 
-    def addendum_now(self, stay: str, clinician: Clinician, text: str) -> Letter:
+        Raises:
+            BadUse: ``unsigned`` if there is no signed note; ``addendum`` if there are no words;
+                ``revision`` if there is an addendum of that number, or none before it.
+        """
+        return await asyncio.to_thread(self.addendum_now, stay, clinician, text, number)
+
+    def addendum_now(
+        self, stay: str, clinician: Clinician, text: str, number: int | None = None
+    ) -> Letter:
         """As :meth:`addendum`, in this thread."""
         _check_npi(clinician)
         found, first = self.store.stay(stay), self.store.draft(stay)
@@ -114,6 +133,10 @@ class Signing:
         with self.store.transaction() as link:
             s = tables.signatures.c
             n = int(link.execute(sa.select(sa.func.max(s.n)).where(s.stay == stay)).scalar_one())
+            if number is not None and number != n + 1:
+                raise BadUse(
+                    "an addendum was signed meanwhile", "read it, then add yours", code="revision"
+                )
             written = _addendum(first, text.strip(), n + 1)
             rendered = self._render(found, written, clinician)
             draft = replace(written, signed_key=str(uuid7()))

@@ -51,6 +51,11 @@ def badge(draft: Draft | None, letter: Letter | None, now_ns: int | None = None)
         return Badge("grey", "No note yet", "The draft appears once somebody has spoken.")
     if not draft.signed_key:
         return Badge("blue", "Draft", "Not signed.")
+    return signed(letter, now_ns)
+
+
+def signed(letter: Letter | None, now_ns: int | None = None) -> Badge:
+    """The badge of what is signed, by its letter: a note, or an addendum to one."""
     if letter is None:
         return Badge(
             "red", "Signed, letter missing", "The note is signed, but its letter is not found.",

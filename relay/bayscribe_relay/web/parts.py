@@ -38,6 +38,25 @@ class Rendered(Protocol):
         ...
 
 
+class Addendum(Protocol):
+    """A signed addendum."""
+
+    @property
+    def key(self) -> str:
+        """Of its letter."""
+        ...
+
+    @property
+    def n(self) -> int:
+        """1 for the first."""
+        ...
+
+    @property
+    def signed_ns(self) -> int:
+        """When it was signed."""
+        ...
+
+
 class Signing(Protocol):
     """Rendering and attestation."""
 
@@ -54,6 +73,18 @@ class Signing(Protocol):
 
         Raises:
             BadUse: the draft has changed since, or cannot be signed.
+        """
+        ...
+
+    def addenda(self, stay: str) -> Sequence[Addendum]:
+        """A stay's signed addenda, the first one first."""
+        ...
+
+    async def addendum(self, stay: str, clinician: Clinician, text: str, number: int) -> Letter:
+        """Sign the addendum of a number to a signed note, and hand it to the outbox.
+
+        Raises:
+            BadUse: there is no signed note, no text, or another addendum of that number.
         """
         ...
 
