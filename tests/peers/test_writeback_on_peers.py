@@ -95,3 +95,24 @@ def test_a_note_for_an_unknown_encounter_never_reaches_the_chart(
     assert letter.state is State.REJECTED
     token = f"urn:ietf:rfc:3986|urn:uuid:{letter.key}"
     assert fhir_peer.total(f"DocumentReference?identifier={token}") == 0
+
+
+def test_an_addendum_stands_beside_its_note_and_names_it(
+    fhir_peer: FhirPeer, tmp_path: Path
+) -> None:
+    for resource in rig.seeds(1):
+        fhir_peer.put(resource)
+    (tmp_path / "first").mkdir()
+    (tmp_path / "second").mkdir()
+    site = f'fhir_base = "{fhir_peer.base}"\nprefer = "fhir"'
+    (first,) = carried(tmp_path / "first", site, {"content": f"Note of {tmp_path}"})
+    more = {"content": f"Addendum of {tmp_path}", "relates_to": first.key}
+    (letter,) = carried(tmp_path / "second", site, more)
+    shown = answer(letter)
+    assert (shown["state"], shown["path"]) == ("verified", "fhir"), shown["reason"]
+    for each in (first, letter):
+        one_of_each(fhir_peer, each)
+    ident = resource_id(letter.key, "DocumentReference")
+    (relation,) = fhir_peer.get(f"DocumentReference/{ident}")["relatesTo"]
+    assert relation["code"] == "appends"
+    assert relation["target"]["identifier"]["value"] == f"urn:uuid:{first.key}"
