@@ -17,7 +17,7 @@ from torch.nn import functional
 
 FILE = "bearings.tflite"
 WIDTH, SCALAR_WIDTH = 24, 16
-STEPS, BATCH, FROM_ONE_SCENE = 1500, 512, 32
+STEPS, BATCH, FROM_ONE_SCENE = 2000, 512, 32
 TALKER_WEIGHT = 3.0
 """A talker's cells are few among those of nobody."""
 

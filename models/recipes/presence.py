@@ -15,8 +15,8 @@ import torch
 from conversion import run
 
 FILE = "presence.tflite"
-HIDDEN = 32
-STEPS, BATCH = 500, 8_192
+HIDDEN = 48
+STEPS, BATCH = 600, 8_192
 FOLDS = 4
 
 

@@ -39,6 +39,7 @@ class DiarizeConfig(Struct, frozen=True, forbid_unknown_fields=True):
         recluster_s: speech between two clusterings.
         clusters: clusters that voices are sought in, at most.
         windows_per_cluster: windows from which one cluster more is sought.
+        cluster_places: how much the place of a window counts beside its voice, in seeking them.
         merge_cosine: two voices closer than this are one person.
         known_cosine: an unknown voice closer than this to an anchor is that person.
         least_windows: a person has at least as many windows.
@@ -57,7 +58,7 @@ class DiarizeConfig(Struct, frozen=True, forbid_unknown_fields=True):
     speech_track: float = 0.05
     speech_gain: Positive = 0.7
     voice_gain: Positive = 2.0
-    place_gain: Share = 0.1
+    place_gain: Share = 0.25
     switch: float = -4.0
     stop: float = -2.0
     start: float = -2.0
@@ -65,13 +66,14 @@ class DiarizeConfig(Struct, frozen=True, forbid_unknown_fields=True):
     widest_drift_deg: Positive = 75.0
     window_gain: Positive = 8.0
     window_stay: Share = 0.9
-    window_places: Share = 0.5
+    window_places: Share = 1.0
     memory_windows: Count = 400
-    recluster_s: Positive = 1.0
+    recluster_s: Positive = 0.5
     clusters: Count = 4
-    windows_per_cluster: Count = 45
+    windows_per_cluster: Count = 25
+    cluster_places: Share = 1.0
     merge_cosine: Share = 0.6
-    known_cosine: Share = 0.15
+    known_cosine: Share = 0.05
     least_windows: Positive = 10.0
     least_speech: Share = 0.3
     most_unknown: Annotated[int, Meta(ge=1, le=16)] = 6

@@ -14,6 +14,9 @@ Places = NDArray[np.float64]
 _ITERATIONS = 6
 _LEAST_PLACE = 0.25
 _PLACE_PRIOR = 5.0
+_LEAST_SEEN = 0.2
+"""Length of a window's places below which it is hardly known where it came from."""
+
 _LIKENESS = 0.4
 """Usual cosine between a voice and its windows: what an anchor of weight one adds."""
 
@@ -38,15 +41,17 @@ class Mixture:
         self.voices: Values = np.zeros((0, windows.shape[1]))
         self.places: Places = np.ones((0, CELLS))
 
-    def start(self, known: Values, weights: Values) -> None:
+    def start(self, known: Values, weights: Values, seen: Places) -> None:
         """Begin with known voices (k, 192) of these weights (k,), and clusters beside them.
 
-        As many clusters as there are known voices are taken to be theirs: the likest.
+        Clusters are of windows that are alike in voice and in place together, ``seen``
+        (n, CELLS). As many of them as there are known voices are taken to be theirs: the
+        likest.
         """
         # Needed seconds after capture began at the earliest, and half of what start-up would load.
         from scipy.cluster.hierarchy import fcluster, linkage
 
-        tree = linkage(self._windows, "ward")
+        tree = linkage(self._joint(seen), "ward")
         count = 1 + len(self._windows) // self._config.windows_per_cluster
         names = fcluster(tree, min(count, self._config.clusters), "maxclust")
         found = np.stack([unit(self._windows[names == k].mean(axis=0)) for k in np.unique(names)])
@@ -57,6 +62,13 @@ class Mixture:
         self._weights = weights
         self.voices = np.concatenate([self._known, found])
         self.places = np.ones((len(self.voices), CELLS))
+
+    def _joint(self, seen: Places) -> Values:
+        """Voices and places side by side (n, 192 + CELLS): both of length one at most."""
+        places = _blurred(seen)
+        lengths = np.linalg.norm(places, axis=1, keepdims=True)
+        places = self._config.cluster_places * places / np.maximum(lengths, _LEAST_SEEN)
+        return np.concatenate([self._windows, places], axis=1)
 
     def fit(self, seen: Places) -> None:
         """Expectation-maximisation; ``seen`` (n, CELLS) says where windows came from."""
@@ -101,9 +113,8 @@ class Mixture:
 
     def _move(self, seen: Places) -> None:
         heard = self.shares.T @ seen
-        blurred = sum(w * np.roll(heard, k, axis=1) for k, w in _BLUR)
         total = heard.sum(axis=1, keepdims=True)
-        density = (CELLS * np.asarray(blurred) + _PLACE_PRIOR) / (total + _PLACE_PRIOR)
+        density = (CELLS * _blurred(heard) + _PLACE_PRIOR) / (total + _PLACE_PRIOR)
         self.places = _LEAST_PLACE + (1 - _LEAST_PLACE) * density
 
 
@@ -111,6 +122,11 @@ _REACH = np.arange(-4, 5)
 _KERNEL = np.exp(-0.5 * (_REACH * 5.0 / 8.0) ** 2)
 _BLUR = [(int(k), float(w)) for k, w in zip(_REACH, _KERNEL / _KERNEL.sum(), strict=True)]
 """Tracks are not exact and people sway: 8 degrees."""
+
+
+def _blurred(places: Places) -> Places:
+    """Places (..., CELLS) spread by as much as tracks err and people sway."""
+    return np.asarray(sum(w * np.roll(places, k, axis=-1) for k, w in _BLUR))
 
 
 def unit(vectors: NDArray[np.floating]) -> Values:

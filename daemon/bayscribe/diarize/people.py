@@ -1,12 +1,12 @@
 """Who is in the room: anchors of known voices, voices found on the way, and their places.
 
 All windows of the last minutes are clustered anew every second or so: Ward's
-clusters beside the known voices start an expectation-maximisation over a mixture on the
-sphere whose talkers persist from window to window (cf. F. Landini et al., "Bayesian HMM
-clustering of x-vector sequences (VBx)", Computer Speech & Language 71, 2022) and speak
-from places. A known voice's anchor is frozen; what was heard moves it by a bounded angle
-only, so that it cannot become somebody else. Clusters take over the identity of the
-person who owned most of their windows before.
+clusters of voice and place together, beside the known voices, start an
+expectation-maximisation over a mixture on the sphere whose talkers persist from window to
+window (cf. F. Landini et al., "Bayesian HMM clustering of x-vector sequences (VBx)", Computer
+Speech & Language 71, 2022) and speak from places. A known voice's anchor is frozen; what
+was heard moves it by a bounded angle only, so that it cannot become somebody else. Clusters
+take over the identity of the person who owned most of their windows before.
 """
 
 import logging
@@ -123,8 +123,9 @@ class People:
         mixture = Mixture(self._config, unit(np.stack(self._windows) - self.mean))
         seeds = [person.voice for person in self.persons[: self.known]]
         weights = [self._config.anchor_weight + p.weight for p in self.persons[: self.known]]
-        mixture.start(np.array(seeds), np.array(weights))
-        mixture.fit(np.stack(self._places))
+        places = np.stack(self._places)
+        mixture.start(np.array(seeds), np.array(weights), places)
+        mixture.fit(places)
         self._identify(mixture, at)
 
     def _centre(self) -> None:

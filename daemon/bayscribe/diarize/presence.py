@@ -16,7 +16,7 @@ from bayscribe.stream import Pcm
 from bayscribe.units import SAMPLE_RATE
 
 FRAME = 1600
-BEFORE, AFTER = 8, 4
+BEFORE, AFTER = 20, 4
 """Frames of context."""
 
 LATENCY = AFTER
