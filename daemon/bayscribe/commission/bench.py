@@ -12,6 +12,7 @@ from bayscribe.assembly import Assembly, read_voices
 from bayscribe.audio.profiles import ArrayProfile, load_profile
 from bayscribe.commission.outcome import Outcome
 from bayscribe.config import Config, beside, profile_path
+from bayscribe.diarize.enrol import Voiceprint
 from bayscribe.enrol import order as orders
 from bayscribe.enrol.client import enrol
 from bayscribe.enrol.keystore import replace_file
@@ -22,6 +23,7 @@ from bayscribe.health.standalone import reach, relay_peer
 from bayscribe.health.unit import device_of, places_of, uplink_of
 from bayscribe.pipeline import Pipeline
 from bayscribe.telemetry.unit import broker_peer
+from bayscribe.voices.store import VoiceStore
 
 
 @dataclass(slots=True)
@@ -66,15 +68,34 @@ class Bench:
         """Where the report is kept."""
         return Path(self.config.unit.state_directory) / "commissioning"
 
+    @property
+    def known_labels(self) -> tuple[str, ...]:
+        """Labels of the voices that the daemon would know: configured, then enrolled here."""
+        return (*self._configured_labels(), *(voice.label for voice in self._enrolled()))
+
     def pipeline(self) -> Pipeline:
-        """The whole line with the enrolled voices, new.
+        """The whole line with the voices of the configuration and of the unit's store, new.
 
         Raises:
             BadUse: a voice or a network cannot be used.
         """
         named = [(v.label, beside(self.file, v.recording)) for v in self.config.voices]
-        voices = read_voices(named)
-        return Assembly(self.profile.geometry, voices, self.config.primary).pipeline()
+        assembly = Assembly(self.profile.geometry, read_voices(named), self.config.primary)
+        assembly.know((*assembly.voiceprints, *self._enrolled()))
+        return assembly.pipeline()
+
+    def _configured_labels(self) -> list[str]:
+        return [voice.label for voice in self.config.voices]
+
+    def _enrolled(self) -> list[Voiceprint]:
+        """Of the store; as in the daemon, a voice of the configuration has precedence."""
+        try:
+            key = self.signing_key()
+        except BayscribeError:
+            return []  # nothing sealed opens without it; the step of the identity says so
+        store = VoiceStore(Path(self.config.unit.state_directory) / "voices", key)
+        taken = self._configured_labels()
+        return [one.print for one in store.load() if one.print.label not in taken]
 
     # -- identity
 

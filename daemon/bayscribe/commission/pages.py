@@ -12,7 +12,7 @@ _STYLE = """
 body{font:17px/1.5 system-ui,sans-serif;margin:0 auto;max-width:46rem;padding:1rem}
 ol{padding-left:1.4rem}li.passed{color:#2e7d32}li.failed{color:#c62828}li.skipped{color:#8a5a00}
 li.listening,li.current{font-weight:600}button{font:inherit;padding:.6rem 1.2rem;margin:.3rem 0}
-input{font:inherit;padding:.4rem;width:100%;box-sizing:border-box}
+input,select{font:inherit;padding:.4rem;width:100%;box-sizing:border-box}
 .card{border:1px solid #8886;border-radius:.5rem;padding:1rem;margin:1rem 0}
 svg{width:100%;max-width:20rem;height:auto;background:#fff;border-radius:.4rem}
 meter,progress{width:100%}.advice{font-weight:600}.error{color:#c62828}
@@ -111,6 +111,12 @@ def _card(step: Step, view: StepView, token: str, *, listening: bool) -> str:
 
 
 def _field(field: Field) -> str:
+    if field.choices:
+        options = "".join(
+            f"<option{' selected' if choice == field.default else ''}>{escape(choice)}</option>"
+            for choice in field.choices
+        )
+        return f'<label>{escape(field.label)}<select name="{field.name}">{options}</select></label>'
     kind = 'inputmode="decimal"' if field.number else 'type="text"'
     return (
         f"<label>{escape(field.label)}"

@@ -14,6 +14,8 @@ from bayscribe.commission.measure.soundcard import ArrayIdentified
 from bayscribe.commission.outcome import Measurement, Outcome
 
 _BEGUN = Measurement | Outcome
+NOBODY = "?"
+"""Stands for a first talker whose voice is not enrolled; no label may hold it."""
 
 
 def all_steps(bench: Bench, report: Callable[[Answers], Outcome]) -> list[Step]:
@@ -117,18 +119,31 @@ def _place_steps(bench: Bench) -> list[Step]:
         )
         for name, where in places
     ]
-    steps.append(
-        Step(
-            "voices",
-            "Rehearse with two voices",
-            "The clinician talks for twelve seconds from the usual place, then somebody else for "
-            "twelve seconds from the bed.",
-            drawing.person(0.0, "first one, then the other").svg(),
-            lambda _answers: Rehearsal(bench.pipeline(), bench.config.primary),
-            may_skip=True,
-        )
+    return [*steps, _rehearsal_step(bench)]
+
+
+def _rehearsal_step(bench: Bench) -> Step:
+    """The first to talk need not be the primary clinician, where several are enrolled."""
+    known = bench.known_labels
+    primary = bench.config.primary
+    named = (NOBODY, *known) if primary is None or primary in known else (NOBODY, primary, *known)
+    label = f"Enrolled voice that talks first ({', '.join(named[1:])}; {NOBODY} for none of them)"
+    asked = Field("first", label, primary or NOBODY, choices=named)
+
+    def begin(answers: Answers) -> _BEGUN:
+        first = answers.get("first", NOBODY)
+        return Rehearsal(bench.pipeline(), None if first == NOBODY else first)
+
+    return Step(
+        "voices",
+        "Rehearse with two voices",
+        "The clinician talks for twelve seconds from the usual place, then somebody else for "
+        "twelve seconds from the bed.",
+        drawing.person(0.0, "first one, then the other").svg(),
+        begin,
+        (asked,) if len(named) > 1 else (),
+        may_skip=True,
     )
-    return steps
 
 
 def _site_steps(bench: Bench, report: Callable[[Answers], Outcome]) -> list[Step]:

@@ -1,5 +1,6 @@
 """The commissioning on a terminal."""
 
+import shutil
 from collections.abc import Callable
 from typing import TextIO
 
@@ -15,8 +16,16 @@ _WIDTH = 30
 def run(session: Session, out: TextIO, ask: Ask = input) -> bool:
     """Go through all steps with a person; whether all passed or were left out with a reason.
 
-    At each step: Enter starts it, ``s`` leaves it out, ``q`` ends.
+    At each step: Enter starts it, ``s`` leaves it out, ``q`` ends; so does the end of input.
     """
+    try:
+        return _through(session, out, ask)
+    except EOFError:
+        print("\nThe input ended: commissioning is not done.", file=out)
+        return False
+
+
+def _through(session: Session, out: TextIO, ask: Ask) -> bool:
     while (step_id := session.current) is not None:
         step = session.engine.step(step_id)
         _show(step, out)
@@ -60,7 +69,9 @@ def _bar(live: Live) -> str:
     done = round(_WIDTH * live.progress)
     levels = " ".join(f"{level:3.0f}" for level in live.levels_db_spl)
     where = " ".join(f"{azimuth:.0f}°" for azimuth, _ in live.bearings)
-    return f"[{'#' * done}{'.' * (_WIDTH - done)}] {live.note}  {levels} {where}".ljust(100)
+    columns = shutil.get_terminal_size((100, 24)).columns - 4
+    line = f"[{'#' * done}{'.' * (_WIDTH - done)}] {live.note}  {levels} {where}"
+    return line[:columns].ljust(min(columns, 96))
 
 
 def _verdict(outcome: Outcome, out: TextIO) -> None:

@@ -18,12 +18,12 @@ class Rehearsal:
 
     Args:
         pipeline: new, with the enrolled voices.
-        primary: label of the primary clinician; None when nobody is enrolled.
+        first: label of the voice that talks first; None when it is not enrolled.
     """
 
-    def __init__(self, pipeline: Pipeline, primary: str | None) -> None:
+    def __init__(self, pipeline: Pipeline, first: str | None) -> None:
         self._pipeline = pipeline
-        self._primary = primary
+        self._expected = first
         self._middle: SampleIndex | None = None
         self._heard = 0
         self._turns: dict[int, Turn] = {}
@@ -66,9 +66,9 @@ class Rehearsal:
             words = "the two voices were mixed up"
         elif first[0] == second[0]:
             words = f"both parts were heard as {first[0]}"
-        elif self._primary is not None and first[0] != self._primary:
-            words = f"the clinician was heard as {first[0]}"
-            advice = "Enrol the clinician again, with a clean recording of half a minute."
+        elif self._expected is not None and first[0] != self._expected:
+            words = f"{self._expected} was heard as {first[0]}"
+            advice = "Enrol that voice again, in a quiet bay: `bayscribe voices add`."
         else:
             words = f"{first[0]}, then {second[0]}: the voices are told apart"
             return Outcome(True, words, figures)

@@ -1,0 +1,147 @@
+"""The commissioning on a real terminal (a pty), with the recorded microphone."""
+
+import fcntl
+import os
+import pty
+import select
+import struct
+import subprocess
+import termios
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from commission.unboxed import SOUNDS, Unboxed
+from hil.bay import BIN
+
+LIMIT_S = 60.0
+COLUMNS = 60
+
+
+def _own_terminal() -> None:
+    """Make standard input the session's terminal, so that Ctrl-C reaches the program."""
+    fcntl.ioctl(0, termios.TIOCSCTTY, 0)
+
+
+class Terminal:
+    """A person at a narrow terminal, on which ``bayscribe commission`` runs."""
+
+    def __init__(self, unit: Unboxed) -> None:
+        self._own, other = pty.openpty()
+        fcntl.ioctl(other, termios.TIOCSWINSZ, struct.pack("HHHH", 24, COLUMNS, 0, 0))
+        self.process = subprocess.Popen(
+            [str(BIN / "bayscribe"), "commission", "--config", str(unit.config)],
+            stdin=other, stdout=other, stderr=other, start_new_session=True,
+            env=os.environ | unit.environment, preexec_fn=_own_terminal,  # noqa: PLW1509 - one ioctl
+        )  # fmt: skip
+        os.close(other)
+        self.seen = ""
+
+    def until(self, words: str) -> str:
+        """What was shown since the last call, up to and with these words."""
+        end = time.monotonic() + LIMIT_S
+        while words not in self.seen:
+            assert time.monotonic() < end, f"{words!r} never came: {self.seen}"
+            self._read(0.2)
+        shown, _, self.seen = self.seen.partition(words)
+        return shown + words
+
+    def _read(self, timeout_s: float) -> bool:
+        if not select.select([self._own], [], [], timeout_s)[0]:
+            return True
+        try:
+            self.seen += os.read(self._own, 4096).decode(errors="replace")
+        except OSError:  # the other end is closed
+            return False
+        return True
+
+    def type(self, keys: str) -> None:
+        os.write(self._own, keys.encode())
+
+    def ended(self, keys: str) -> tuple[int, str]:
+        """Type these until it ends; exit status, and all that was shown since the last words.
+
+        An interrupt that comes just before Python begins to read does not end the reading.
+        """
+        end = time.monotonic() + LIMIT_S
+        self.type(keys)
+        while self._read(1.0) and self.process.poll() is None:
+            assert time.monotonic() < end
+            if not select.select([self._own], [], [], 1.0)[0]:
+                self.type(keys)
+        while self._read(0.0) and select.select([self._own], [], [], 0)[0]:
+            pass
+        return self.process.wait(LIMIT_S), self.seen
+
+    def close(self) -> None:
+        if self.process.poll() is None:
+            self.process.kill()
+            self.process.wait()
+        os.close(self._own)
+
+
+@pytest.fixture
+def unit(tmp_path: Path) -> Iterator[Unboxed]:
+    made = Unboxed(tmp_path)
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def terminal(unit: Unboxed) -> Iterator[Terminal]:
+    made = Terminal(unit)
+    yield made
+    made.close()
+
+
+def test_a_failed_step_says_what_to_do_and_may_be_tried_again(
+    unit: Unboxed, terminal: Terminal
+) -> None:
+    dead = SOUNDS["array"]()
+    dead[:, 1] = 0
+    for sound, verdict, words in (
+        (dead, "FAILED", "microphone 1 is dead"),
+        (SOUNDS["array"](), "passed", ""),
+    ):
+        terminal.until("Enter to start")
+        terminal.type("\n")
+        terminal.until("[")  # it listens
+        player = unit.play(sound)
+        try:
+            shown = terminal.until(f"{verdict}: ") + terminal.until("==")
+        finally:
+            unit.ended.set()
+            player.join()
+            unit.ended.clear()
+        assert words in shown
+        bars = [part for part in shown.replace("\n", "\r").split("\r") if part.startswith("   [")]
+        assert bars
+        assert all(len(bar) < COLUMNS for bar in bars)
+    asked = terminal.until("q to end: ")
+    assert "microphone 1 is dead" not in asked
+    status, _ = terminal.ended("q\n")
+    assert status == 1
+
+
+def test_a_step_that_must_be_done_cannot_be_skipped(terminal: Terminal) -> None:
+    assert "s to skip" not in terminal.until("q to end: ")
+    terminal.type("s\n")
+    terminal.until("Why is it left out? ")
+    terminal.type("no time\n")
+    assert "step array cannot be skipped" in terminal.until("q to end: ")
+
+
+@pytest.mark.parametrize("keys", ["\x04", "\x03"], ids=["end of input", "interrupted"])
+def test_leaving_in_the_middle_is_no_crash(terminal: Terminal, keys: str) -> None:
+    terminal.until("q to end: ")
+    status, shown = terminal.ended(keys)
+    assert status != 0
+    assert "Traceback" not in shown
+
+
+def test_a_terminal_that_goes_away_ends_it(terminal: Terminal) -> None:
+    terminal.until("q to end: ")
+    terminal.process.send_signal(1)
+    assert terminal.process.wait(LIMIT_S) != 0
