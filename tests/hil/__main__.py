@@ -21,6 +21,10 @@ RUNS: dict[str, tuple[str, Callable[[], int]]] = {
     "kills": ("kill -9 of appliance, relay and both, 50 times each", _module("hil.kills")),
     "powercut": ("30 power cuts in User-Mode Linux, and the control", _module("hil.powercut")),
     "image": ("the image in QEMU: power-on to an acknowledged segment", _module("hil.image")),
+    "unboxed": (
+        "from a unit without a key to an acknowledged segment, by the guide, timed",
+        _module("hil.unboxed"),
+    ),
     "arm64": ("the image for 64-bit ARM in QEMU, to its enrolment", _module("hil.image.arm64")),
     "update": ("updates and a rollback in QEMU", _module("hil.image.update")),
     "grub": ("the boot loader's choices and attempts, in QEMU", _module("hil.image.grub")),
