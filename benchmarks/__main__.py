@@ -13,6 +13,7 @@ BENCHMARKS = {
     "feed_fuzz": "1,000,000 broken HL7 messages and 100,000 notifications: about two hours",
     "fleet": "500 units on one broker: how far the fleet page lags the truth",
     "health": "a day of clean audio through the channel checks: how many fail",
+    "hearing": "diarization, attribution, direction and sound at 55 to 70 dB, beside others",
     "ingest": "records and connections a second that a relay takes in durably",
     "prompt_quiet": "how often a prompt would begin while somebody speaks, on the scenes",
     "transcript": "word errors, cost and latency of the transcript on the committed scenes",

@@ -141,6 +141,21 @@ def diarization_error(
     )
 
 
+def errors_over_time(
+    reference: Sequence[Turn], heard: Sequence[Turn], duration: float
+) -> NDArray[np.int64]:
+    """Speakers missed, false and confused in each frame, (3, frames), under the best mapping."""
+    everything = np.ones(round(duration / FRAME_S), dtype=np.bool_)
+    truth = _stack(activity(reference, duration), everything)
+    guess = _stack(activity(heard, duration), everything)
+    rows, columns = linear_sum_assignment(truth @ guess.T, maximize=True)
+    wanted, given = truth.sum(axis=0), guess.sum(axis=0)
+    matched = (truth[rows] & guess[columns]).sum(axis=0)
+    both = np.minimum(wanted, given)
+    kinds = [np.maximum(wanted - given, 0), np.maximum(given - wanted, 0), both - matched]
+    return np.asarray(np.stack(kinds), np.int64)
+
+
 def attribution(
     reference: Sequence[Turn],
     heard: Sequence[Turn],

@@ -2,14 +2,17 @@
 
 import math
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
+from benchmarks.hearing.run import table
 from benchmarks.hearing.scoring import (
     Turn,
     attribution,
     diarization_error,
     direction_error,
+    errors_over_time,
     percentiles,
     read_rttm,
     si_sdr,
@@ -107,3 +110,32 @@ def test_rttm_is_read_and_a_broken_line_named(tmp_path: Path) -> None:
     path.write_text("SPEAKER x 1 now\n")
     with pytest.raises(ValueError, match=r"x\.rttm:1"):
         read_rttm(path)
+
+
+def test_errors_over_time_add_up_to_the_diarization_error() -> None:
+    heard = [Turn(0.5, 5.0, "a"), Turn(5.0, 9.0, "b"), Turn(9.0, 9.5, "a")]
+    whole = diarization_error(REFERENCE, heard, 10.0)
+    sums = errors_over_time(REFERENCE, heard, 10.0).sum(axis=1) * 0.01
+    assert sums == pytest.approx([whole.missed, whole.false_alarm, whole.confusion])
+
+
+def test_the_table_has_medians_by_level_and_a_dash_where_nothing_was_rendered() -> None:
+    def scene(level: int, der: float) -> dict[str, Any]:
+        shares = {"missed": 0.1, "false_alarm": 0.1, "confusion": der - 0.2}
+        who = {"undetected": 0.0, "missed": 0.0, "false": 0.0, "abstained": 0.0}
+        return {
+            "level_db_spl": level,
+            "noise_with_events_db_spl": float(level),
+            "median_turn_snr_db": 1.0,
+            "no_collar": {"der": der} | shares,
+            "collar": {"der": der},
+            "attribution": {"accuracy": 0.9} | who,
+            "turn_latency_p95_s": 1.2,
+            "cpu_s_per_s": 0.1,
+            "directions": {"ours": {"within_10": 0.5}},
+            "sound": {"the beam, blind": {"stoi": 0.5, "pesq": 1.0, "si_sdr_db": -8.0}},
+        }
+
+    lines = table([scene(60, 0.3), scene(70, 0.4), scene(70, 0.6), scene(70, 0.5)])
+    (row,) = (line for line in lines if line.startswith("DER, no collar"))
+    assert row.split()[-4:] == ["-", "30.0", "-", "50.0"]

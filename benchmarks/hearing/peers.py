@@ -1,0 +1,149 @@
+"""Others on the same scenes, and the sound of the beam: pyroomacoustics, STOI, PESQ.
+
+Runs in the environment of ``requirements.txt`` beside it, which the product does not have;
+writes one JSON object a scene. Peers get the microphones and the geometry alone, except where
+their name says that they are told the true direction.
+"""
+
+import argparse
+import json
+import sys
+import warnings
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyroomacoustics as pra
+import soundfile
+from pesq import pesq
+from pystoi import stoi
+from scipy.signal import oaconvolve
+
+from benchmarks.hearing.scoring import si_sdr
+
+RATE = 16_000
+STEP = 1_600
+FFT, HOP = 512, 256
+SPAN_S = 0.3
+LEAST_TURN_S = 1.5
+MOST_DELAY = RATE // 5
+AZIMUTHS = np.radians(np.arange(0.0, 360.0, 5.0))
+BAND_HZ = [500, 7900]
+SPEED_OF_SOUND = 343.0
+
+
+def geometry(truth: dict[str, Any]) -> np.ndarray:
+    """Microphones in the array's own plane, float64 (2, mics), metres."""
+    places = np.array(truth["mic_positions"]) - np.array(truth["array_centre"])
+    return np.stack([places @ np.array(truth["axis_u"]), places @ np.array(truth["axis_v"])])
+
+
+def bearings(mics: np.ndarray, places: np.ndarray, method: str) -> list[float]:
+    """Azimuth in degrees every 100 ms by a localizer of pyroomacoustics."""
+    spectra = np.stack(
+        [pra.transform.stft.analysis(m, FFT, HOP, win=np.hanning(FFT)) for m in mics]
+    )
+    spectra = spectra.transpose(0, 2, 1)
+    localizer = pra.doa.algorithms[method](
+        places, RATE, FFT, c=SPEED_OF_SOUND, num_src=1, azimuth=AZIMUTHS
+    )
+    frames, found = round(SPAN_S * RATE / HOP), []
+    for step in range(mics.shape[1] // STEP):
+        middle = (step * STEP + STEP // 2) // HOP
+        low = min(max(0, middle - frames // 2), spectra.shape[2] - frames)
+        localizer.locate_sources(spectra[:, :, low : low + frames], freq_range=BAND_HZ)
+        found.append(float(np.degrees(localizer.azimuth_recon[0])) % 360.0)
+    return found
+
+
+def delay_and_sum(mics: np.ndarray, places: np.ndarray, azimuth_deg: float) -> np.ndarray:
+    """The microphones delayed towards a direction and averaged."""
+    towards = np.array([np.cos(np.radians(azimuth_deg)), np.sin(np.radians(azimuth_deg))])
+    lead = towards @ places / SPEED_OF_SOUND
+    spectra = np.fft.rfft(mics, axis=1)
+    frequencies = np.fft.rfftfreq(mics.shape[1], 1 / RATE)
+    turned = spectra * np.exp(-2j * np.pi * lead[:, None] * frequencies[None])
+    return np.asarray(np.fft.irfft(turned.mean(axis=0), mics.shape[1]))
+
+
+def aligned(reference: np.ndarray, heard: np.ndarray, begin: int) -> np.ndarray:
+    """The stretch of ``heard`` that fits best to a reference that begins at ``begin``."""
+    low = max(0, begin - MOST_DELAY)
+    part = heard[low : begin + len(reference) + MOST_DELAY]
+    size = len(part) + len(reference)
+    likeness = np.fft.irfft(np.fft.rfft(part, size) * np.conj(np.fft.rfft(reference, size)), size)[
+        : max(1, len(part) - len(reference) + 1)
+    ]
+    at = int(np.abs(likeness).argmax())
+    return np.asarray(part[at : at + len(reference)])
+
+
+def sound(
+    folder: Path, truth: dict[str, Any], mics: np.ndarray, beam: np.ndarray
+) -> dict[str, dict[str, float]]:
+    """SI-SDR, STOI and PESQ against the direct path, means over turns of one talker who stands."""
+    responses = np.load(folder / "rirs_mic0.npz")
+    places = geometry(truth)
+    rows: dict[str, list[list[float]]] = {}
+    for turn in truth["turns"]:
+        stands = len(turn["segments"]) == 1 and turn["overlap_frac"] == 0
+        if not stands or turn["end"] - turn["start"] < LEAST_TURN_S:
+            continue
+        begin, end, place, _ = turn["segments"][0]
+        dry, _ = soundfile.read(folder / f"dry_{turn['talker']}.flac")
+        reference = oaconvolve(dry[begin:end], responses[f"d_{place}"])[: end - begin]
+        azimuth = turn["azimuth"][0][2]
+        low, high = max(0, begin - MOST_DELAY), end + MOST_DELAY
+        summed = np.zeros(mics.shape[1])
+        summed[low:high] = delay_and_sum(mics[:, low:high], places, azimuth)
+        for name, signal in (
+            ("the beam, blind", beam),
+            ("one microphone", mics[0]),
+            ("delay-and-sum, true direction", summed),
+        ):
+            heard = aligned(reference, signal, begin)
+            rows.setdefault(name, []).append(
+                [
+                    si_sdr(reference[: len(heard)], heard),
+                    float(stoi(reference[: len(heard)], heard, RATE)),
+                    _pesq(reference[: len(heard)], heard),
+                ]
+            )
+    return {
+        name: dict(
+            zip(("si_sdr_db", "stoi", "pesq"), np.nanmean(row, axis=0).tolist(), strict=True)
+        )
+        for name, row in rows.items()
+    }
+
+
+def _pesq(reference: np.ndarray, heard: np.ndarray) -> float:
+    try:
+        return float(pesq(RATE, reference, heard, "wb"))
+    except Exception:  # noqa: BLE001 - it refuses what it takes for silence
+        return float("nan")
+
+
+def main() -> int:
+    """One file a scene: ``<out>/<scene>.peers.json``."""
+    warnings.filterwarnings("ignore")
+    parser = argparse.ArgumentParser(description="Localizers, beams and sound on scenes.")
+    parser.add_argument("scenes", type=Path, nargs="+", help="folders of scenes")
+    parser.add_argument("--out", type=Path, required=True, help="folder of our results")
+    options = parser.parse_args()
+    for folder in options.scenes:
+        target = options.out / f"{folder.name}.peers.json"
+        mics, _ = soundfile.read(folder / "mics.flac")
+        beam, _ = soundfile.read(options.out / folder.name / "beam.wav")
+        truth = json.loads((folder / "scene.json").read_text(encoding="utf-8"))
+        places = geometry(truth)
+        found = {
+            "directions": {name: bearings(mics.T, places, name) for name in ("SRP", "MUSIC")},
+            "sound": sound(folder, truth, mics.T, beam),
+        }
+        target.write_text(json.dumps(found), encoding="utf-8")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
