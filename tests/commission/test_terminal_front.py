@@ -1,6 +1,7 @@
 """The commissioning on a real terminal (a pty), with the recorded microphone."""
 
 import fcntl
+import json
 import os
 import pty
 import select
@@ -15,6 +16,7 @@ import pytest
 
 from commission.unboxed import SOUNDS, Unboxed
 from hil.bay import BIN
+from hil.unboxed import UnboxedRun
 
 LIMIT_S = 60.0
 COLUMNS = 60
@@ -145,3 +147,93 @@ def test_a_terminal_that_goes_away_ends_it(terminal: Terminal) -> None:
     terminal.until("q to end: ")
     terminal.process.send_signal(1)
     assert terminal.process.wait(LIMIT_S) != 0
+
+
+def play(terminal: Terminal, unit: Unboxed, step: str) -> str:
+    """Start the step that waits, let it hear its sound, and take what was shown of it."""
+    terminal.until("q to end: ")
+    terminal.type("\n")
+    terminal.until("[")
+    player = unit.play(SOUNDS[step]())
+    try:
+        return terminal.until("passed: ") + terminal.until("==")
+    finally:
+        unit.ended.set()
+        player.join()
+        unit.ended.clear()
+
+
+def leave_out(terminal: Terminal, reason: str) -> None:
+    assert "s to skip" in terminal.until("q to end: ")
+    terminal.type("s\n")
+    terminal.until("Why is it left out? ")
+    terminal.type(f"{reason}\n")
+
+
+def answer(terminal: Terminal, question: str, said: str) -> None:
+    terminal.until(question)
+    terminal.type(f"{said}\n")
+
+
+@pytest.mark.slow
+def test_a_person_comes_to_the_signed_report(unit: Unboxed) -> None:
+    guide = UnboxedRun(unit)
+    order = guide.token(guide.site())
+    terminal = Terminal(unit)
+    try:
+        play(terminal, unit, "array")
+        _stops_a_step_that_listens(terminal)
+        for step in ("channels-front", "channels-left"):
+            play(terminal, unit, step)
+        _answers_that_cannot_be(terminal)
+        play(terminal, unit, "noise")
+        leave_out(terminal, "no speaker at hand")  # reverberation
+        assert "the bed is at 20 degrees" in play(terminal, unit, "bed")
+        for _ in ("door", "alarm", "voices"):
+            leave_out(terminal, "later")
+        _enrols_and_signs(terminal, order)
+        status, _ = terminal.ended("")
+        assert status == 0
+    finally:
+        terminal.close()
+    verified = unit.bayscribe("commission", "--verify").communicate(timeout=LIMIT_S)[0]
+    assert "the signature is good" in verified
+    results = json.loads((unit.unit / "state" / "commissioning" / "results.json").read_text())
+    assert results["operator"] == "R. Biomed"
+    assert results["steps"]["level"]["words"] == "skipped: no calibrator"
+
+
+def _stops_a_step_that_listens(terminal: Terminal) -> None:
+    terminal.until("q to end: ")
+    terminal.type("\n")
+    terminal.until("[")
+    terminal.type("\x03")
+    terminal.until("what has passed stays")
+    assert "Clap test: front" in terminal.until("Stand one metre")
+
+
+def _answers_that_cannot_be(terminal: Terminal) -> None:
+    terminal.until("q to end: ")
+    terminal.type("\n")
+    answer(terminal, "[94]: ", "loud")
+    terminal.until("'loud' is not a number")
+    leave_out(terminal, " ")
+    terminal.until("is skipped with a reason")
+    leave_out(terminal, "no calibrator")
+
+
+def _enrols_and_signs(terminal: Terminal, order: Path) -> None:
+    for path, verdict in (("/nowhere/enrol.toml", "FAILED: "), (str(order), "passed: ")):
+        terminal.until("q to end: ")
+        terminal.type("\n")
+        answer(terminal, "only for a new unit): ", path)
+        terminal.until(verdict)
+    terminal.until("q to end: ")
+    terminal.type("\n")
+    terminal.until("relay reached")
+    terminal.until("q to end: ")
+    terminal.type("\n")
+    answer(terminal, "Your name: ", "R. Biomed")
+    answer(terminal, "Asset number: ", "4711")
+    answer(terminal, "Remarks: ", "")
+    terminal.until("the unit may go live")

@@ -68,7 +68,7 @@ class UnboxedRun:
         Raises:
             NotLiveError: a step failed.
         """
-        order = self._token(provision_port)
+        order = self.token(provision_port)
         self._commission(order)
         verified = self.unit.bayscribe("commission", "--verify").communicate(timeout=PATIENCE_S)[0]
         if "the signature is good" not in verified:
@@ -92,7 +92,8 @@ class UnboxedRun:
         self._last = now
         self._say(f"{self.seconds[step]:7.1f} s  {step:26} {words}")
 
-    def _token(self, port: int) -> Path:
+    def token(self, port: int) -> Path:
+        """The one-time order of enrolment, as the guide has it made."""
         path = self.unit.folder / "enrol.toml"
         relay = str(BIN / "bayscribe-relay")
         words = [relay, "pki", "token", DEVICE, "--dir", str(self.unit.site.keys)]

@@ -17,6 +17,7 @@ def run(session: Session, out: TextIO, ask: Ask = input) -> bool:
     """Go through all steps with a person; whether all passed or were left out with a reason.
 
     At each step: Enter starts it, ``s`` leaves it out, ``q`` ends; so does the end of input.
+    Ctrl-C stops a step that listens, and no more than that; at a question it ends the command.
     """
     try:
         return _through(session, out, ask)
@@ -41,7 +42,10 @@ def _through(session: Session, out: TextIO, ask: Ask) -> bool:
         except BayscribeError as error:
             print(f"  {error}", file=out)
             continue
-        _verdict(outcome, out)
+        if outcome is None:
+            print("\n   stopped: what has passed stays; this step may be started again", file=out)
+        else:
+            _verdict(outcome, out)
     print("All steps are done: the unit may go live.", file=out)
     return True
 
@@ -55,14 +59,17 @@ def _asked(label: str, default: str, ask: Ask) -> str:
     return said or default
 
 
-def _follow(session: Session, step_id: str, out: TextIO) -> Outcome:
-    while True:
-        outcome = session.wait(step_id, 0.5)
-        if outcome is not None:
-            return outcome
-        live = session.live()
-        if live is not None:
-            print(f"\r   {_bar(live)}", end="", file=out, flush=True)
+def _follow(session: Session, step_id: str, out: TextIO) -> Outcome | None:
+    """The outcome; None if the person stopped the step before there was one."""
+    try:
+        while (outcome := session.wait(step_id, 0.5)) is None:
+            live = session.live()
+            if live is not None:
+                print(f"\r   {_bar(live)}", end="", file=out, flush=True)
+    except KeyboardInterrupt:
+        session.cancel()
+        return session.progress(step_id).outcome
+    return outcome
 
 
 def _bar(live: Live) -> str:
