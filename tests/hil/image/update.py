@@ -27,6 +27,9 @@ WORK = REPOSITORY / ".build" / "hil-update"
 ALTERED = "usr/lib/bayscribe/site/bayscribe/data/models/silero_fp16.tflite"
 PATIENCE_S = 1800.0
 
+JUDGE_S = 900.0
+"""How long a bundle is given to be fetched and refused: fetching took seven minutes in emulation."""
+
 
 def ask(site: HospitalSite, guest: Guest, bundle: Path) -> None:
     """Have the relay ask the unit to take a bundle."""
@@ -70,7 +73,7 @@ def refused(site: HospitalSite, guest: Guest, disk: Path, bundles: Sequence[Path
         ask(site, guest, bundle)
         # The unit goes on with its job while it fetches and refuses.
         guest.wait(lambda n=segments: site.received()[0] > n + 2, "segments", PATIENCE_S)  # type: ignore[misc]  # the default binds the loop's value
-        time.sleep(60)
+        time.sleep(JUDGE_S)
     if boot_state(disk) != before:
         raise GuestError(f"the boot state changed from {before} to {boot_state(disk)}")
 
