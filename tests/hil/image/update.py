@@ -28,7 +28,7 @@ ALTERED = "usr/lib/bayscribe/site/bayscribe/data/models/silero_fp16.tflite"
 PATIENCE_S = 1800.0
 
 JUDGE_S = 900.0
-"""How long a bundle is given to be fetched and refused: fetching took seven minutes in emulation."""
+"""How long a bundle is given to be fetched and refused; fetching took seven minutes."""
 
 
 def ask(site: HospitalSite, guest: Guest, bundle: Path) -> None:
