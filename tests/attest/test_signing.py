@@ -111,6 +111,31 @@ def test_nothing_but_what_was_shown_can_be_signed(hospital: Hospital) -> None:
     refused("evidence")
 
 
+@pytest.mark.parametrize("change", ["record", "chart", "visit", "encounter", "state"])
+def test_an_addendum_never_goes_into_another_chart_than_its_note(
+    hospital: Hospital, change: str
+) -> None:
+    signing = Signing(hospital.clinical)
+    shown = signing.preview(STAY, CLINICIAN)
+    signing.sign_now(STAY, CLINICIAN, shown.revision, shown.sha256)
+    stay = hospital.clinical.stay(STAY)
+    assert stay is not None
+    moved = {
+        "record": replace(stay, patient=replace(PATIENT, mrn="M2")),
+        "chart": replace(stay, patient=replace(PATIENT, id="p2")),
+        "visit": replace(stay, visit_number="V2"),
+        "encounter": replace(stay, fhir_id="e2"),
+        "state": replace(stay, state="cancelled"),
+    }
+    hospital.clinical.put_stay(moved[change])
+    with pytest.raises(BadUse) as caught:
+        signing.addendum_now(STAY, CLINICIAN, "The cough began on Monday.")
+    assert caught.value.code == ("stay" if change == "state" else "identity")
+    assert letters(hospital) == 1
+    hospital.clinical.put_stay(replace(stay, patient=replace(PATIENT, family="Roe-Smith")))
+    assert signing.addendum_now(STAY, CLINICIAN, "The cough began on Monday.").key
+
+
 def test_a_note_is_signed_once_and_then_has_addenda(hospital: Hospital) -> None:
     signing = Signing(hospital.clinical)
     with pytest.raises(BadUse, match="not signed"):

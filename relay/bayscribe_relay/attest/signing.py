@@ -116,7 +116,9 @@ class Signing:
 
         Raises:
             BadUse: ``unsigned`` if there is no signed note; ``addendum`` if there are no words;
-                ``revision`` if there is an addendum of that number, or none before it.
+                ``revision`` if there is an addendum of that number, or none before it;
+                ``stay`` or ``identity`` if the stay is another patient's, visit's or chart's
+                than the note was signed for.
         """
         return await asyncio.to_thread(self.addendum_now, stay, clinician, text, number)
 
@@ -128,6 +130,10 @@ class Signing:
         found, first = self.store.stay(stay), self.store.draft(stay)
         if found is None or first is None or not first.signed_key:
             raise BadUse("this note is not signed", "edit the draft", code="unsigned")
+        if found.state in ("merged", "cancelled"):
+            raise BadUse(
+                "this stay was merged or cancelled", "write in the chart by hand", code="stay"
+            )
         if not text.strip():
             raise BadUse("the addendum is empty", code="addendum")
         with self.store.transaction() as link:
@@ -187,7 +193,9 @@ class Signing:
         now, clock = time.time_ns(), clock_state()
         heard = evidence.audio(link, self.store, stay.id)
         made = self._note(stay, clinician, draft, rendered, heard, (now, clock))
-        made = replace(made, relates_to=relates_to or None)
+        if relates_to:
+            made = replace(made, relates_to=relates_to)
+            _check_same_chart(link, made)
         content = msgspec.json.encode(made)
         checked = note.read_note(content)
         bundle = make_bundle(checked)
@@ -245,6 +253,28 @@ class Signing:
             prompts=evidence.prompts(self.store.prompts(stay.id)),
             idempotency_key=draft.signed_key,
         )
+
+
+def _check_same_chart(link: sa.Connection, addendum: note.Note) -> None:
+    """An addendum goes into the chart that the first note went into, or nowhere.
+
+    Raises:
+        BadUse: ``identity``: the stay has come to another patient, visit or chart since.
+    """
+    n = letter_tables.signed_notes.c
+    raw = link.execute(sa.select(n.note).where(n.key == addendum.relates_to)).scalar_one()
+    first = note.read_note(raw)
+    if _chart(first) != _chart(addendum):
+        raise BadUse(
+            "the stay has come to another chart since this note was signed",
+            "write the addendum in the chart by hand, and tell operations",
+            code="identity",
+        )
+
+
+def _chart(one: note.Note) -> tuple[str | None, ...]:
+    who, stay = one.patient, one.encounter
+    return one.site, who.id, who.mrn, stay.id, stay.visit_number
 
 
 def _check_npi(clinician: Clinician) -> None:
