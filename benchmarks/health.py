@@ -4,6 +4,10 @@ The sound is synthetic and faster than real time: fields of plane waves and a di
 from changing directions, between a bay at night (40 dB SPL) and a full one (80 dB SPL),
 with pauses, talkers that come and go, bangs, tones of alarms, and the microphones' own
 noise, matched within 1 dB. Beside it the array's clock, seen with scheduling jitter.
+
+With ``--exchanges N`` instead: in N such bays two channels change places after two minutes; how
+soon the channel check names both. Opposite microphones of a square are told from neighbours,
+since their exchange is a mirror of the array: only what was heard before can show it.
 """
 
 import argparse
@@ -12,6 +16,7 @@ import time
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
+from itertools import combinations
 
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # small matrices; before numpy is loaded
 
@@ -24,7 +29,7 @@ from bayscribe.audio.sample_clock import SampleClock
 from bayscribe.health.acoustics import ArrayWatch
 from bayscribe.health.monitor import Monitor
 from bayscribe.health.snapshot import ChannelFault, Snapshot
-from bayscribe.stream import Block, Pcm
+from bayscribe.stream import Block, FaultCode, Pcm
 from bayscribe.units import SAMPLE_RATE, MonotonicNs, SampleIndex
 
 SCENE_S = 16
@@ -32,6 +37,7 @@ SCENES_IN_A_BAY = 100
 FULL_SCALE = 32_768.0
 SELF_NOISE_DB_SPL = 32.0
 SPEED_OF_SOUND = 343.2
+EXCHANGED_AT_S, WATCHED_S = 120, 600
 
 
 class Bay:
@@ -176,13 +182,66 @@ def simulate(hours: float, array: str, seed: int) -> Counter[str]:
     return raised
 
 
+def named_after(array: str, seed: int, pair: tuple[int, int]) -> tuple[float | None, bool]:
+    """Exchange two channels of a bay; seconds until both are named, and whether wrong ones were.
+
+    Naming them as one of several pairs that would look the same is vague, and not wrong.
+    """
+    profile = load_profile(array)
+    check, wrong = ChannelCheck(profile.geometry), False
+    at = 0
+    for pcm in Bay(profile, seed).scenes():
+        for offset in range(0, len(pcm), 4000):
+            piece, since = pcm[offset : offset + 4000], at - EXCHANGED_AT_S * SAMPLE_RATE
+            if since >= 0:
+                piece = piece.copy()
+                piece[:, list(pair)] = piece[:, [pair[1], pair[0]]]
+            check.push(Block(SampleIndex(at), piece))
+            at += len(piece)
+            named = {mic for code, mic in check.faults if code is FaultCode.SWAPPED}
+            if named >= set(pair) and since >= 0:
+                return (since + len(piece)) / SAMPLE_RATE, wrong
+            wrong |= bool(named)
+            if since > WATCHED_S * SAMPLE_RATE:
+                break
+        if at > (EXCHANGED_AT_S + WATCHED_S) * SAMPLE_RATE:
+            break
+    return None, wrong
+
+
+def exchanges(count: int, array: str, seed: int) -> None:
+    """Print how soon exchanged channels are named, by what the geometry can see."""
+    mics = load_profile(array).geometry
+    mics = mics - mics.mean(axis=0)
+    pairs = list(combinations(range(len(mics)), 2))
+    found: dict[str, list[tuple[float | None, bool]]] = {}
+    for trial in range(count):
+        pair = pairs[trial % len(pairs)]
+        opposite = len(mics) == 4 and np.allclose(mics[pair[0]], -mics[pair[1]], atol=1e-4)
+        kind = "opposite" if opposite else "others"
+        found.setdefault(kind, []).append(named_after(array, seed + trial, pair))
+    for kind, seen in sorted(found.items()):
+        after = [seconds for seconds, _ in seen if seconds is not None]
+        shares = [sum(s <= within for s in after) for within in (5.0, 60.0, WATCHED_S)]
+        others = sum(wrong for _, wrong in seen)
+        print(
+            f"{kind:9} of {len(seen)}: named within 5 s {shares[0]}, 60 s {shares[1]}, "
+            f"{WATCHED_S:.0f} s {shares[2]}; named other ones before {others}",
+            flush=True,
+        )
+
+
 def main(argv: Sequence[str] | None = None) -> int:
     """Simulate; exit status 0 if no check failed."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--hours", type=float, default=24.0)
     parser.add_argument("--array", default="circle-4-32mm")
     parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--exchanges", type=int, default=0, metavar="N")
     options = parser.parse_args(argv if argv is not None else [])
+    if options.exchanges:
+        exchanges(options.exchanges, options.array, options.seed)
+        return 0
     begin = time.process_time()
     raised = simulate(options.hours, options.array, options.seed)
     spent = time.process_time() - begin
