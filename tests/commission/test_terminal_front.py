@@ -5,6 +5,7 @@ import json
 import os
 import pty
 import select
+import signal
 import struct
 import subprocess
 import termios
@@ -23,8 +24,13 @@ COLUMNS = 60
 
 
 def _own_terminal() -> None:
-    """Make standard input the session's terminal, so that Ctrl-C reaches the program."""
+    """Make standard input the session's terminal, and let its signals through.
+
+    A test run that was started in the background ignores them, and its children after it.
+    """
     fcntl.ioctl(0, termios.TIOCSCTTY, 0)
+    for number in (signal.SIGINT, signal.SIGHUP):
+        signal.signal(number, signal.SIG_DFL)
 
 
 class Terminal:
@@ -36,7 +42,7 @@ class Terminal:
         self.process = subprocess.Popen(
             [str(BIN / "bayscribe"), "commission", "--config", str(unit.config)],
             stdin=other, stdout=other, stderr=other, start_new_session=True,
-            env=os.environ | unit.environment, preexec_fn=_own_terminal,  # noqa: PLW1509 - one ioctl
+            env=os.environ | unit.environment, preexec_fn=_own_terminal,  # noqa: PLW1509 - a few system calls
         )  # fmt: skip
         os.close(other)
         self.seen = ""
