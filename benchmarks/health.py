@@ -1,7 +1,7 @@
 """A day of clean audio through the channel checks, and how many checks fail: none may.
 
 The sound is synthetic and faster than real time: fields of plane waves and a diffuse rest
-from changing directions, between a bay at night (40 dB SPL) and a full one (80 dB SPL),
+from changing directions, between a bay at night (40 dB SPL) and a full one (75 dB SPL),
 with pauses, talkers that come and go, bangs, tones of alarms, and the microphones' own
 noise, matched within 1 dB. Beside it the array's clock, seen with scheduling jitter.
 
