@@ -26,10 +26,7 @@ def process(scene: Path, out: Path) -> None:
         "--array", array, "--enrol", f"{PRIMARY}={scene / 'enrol_clinician.flac'}",
         "--primary", PRIMARY, "--out", out,
     ]  # fmt: skip
-    subprocess.run(
-        [str(word) for word in command],
-        check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
-    )  # fmt: skip
+    subprocess.run([str(word) for word in command], check=True, stdout=subprocess.DEVNULL)
 
 
 def read(path: Path) -> dict[str, Any]:

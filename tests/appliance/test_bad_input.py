@@ -7,9 +7,8 @@ import pytest
 import soundfile
 
 from bayscribe.cli import main
-from hil.bay import SCENES, UNIT_TOML
+from hil.bay import EXCERPT, SCENES, UNIT_TOML
 
-EXCERPT = SCENES / "excerpt-4mic-70db" / "mics.flac"
 PROFILE = SCENES / "circle-4-32mm.toml"
 
 

@@ -2,27 +2,14 @@
 
 import json
 import time
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from bayscribe.cli import main
-from hil.bay import SCENES, Bay, profile_for
+from hil.bay import EXCERPT, VOICE, Bay
 
 pytestmark = pytest.mark.slow
-
-EXCERPT = SCENES / "excerpt-4mic-70db" / "mics.flac"
-VOICE = SCENES / "sepsis-4mic-70db" / "enrol_clinician.flac"
-
-
-@pytest.fixture
-def bay(tmp_path: Path) -> Iterator[Bay]:
-    made = Bay(tmp_path / "bay", profile_for(EXCERPT), VOICE)
-    try:
-        yield made
-    finally:
-        made.stop()
 
 
 def _await_state(bay: Bay, key: str, value: object, patience_s: float = 20) -> None:

@@ -12,9 +12,7 @@ from bayscribe.audio.profiles import load_profile
 from bayscribe.pipeline import Output, Pipeline
 from bayscribe.stream import Block, Gap, GapReason, Pcm, Turn
 from bayscribe.units import SampleIndex
-from hil.bay import SCENES
-
-EXCERPT = SCENES / "excerpt-4mic-70db" / "mics.flac"
+from hil.bay import EXCERPT, SCENES
 
 
 @cache

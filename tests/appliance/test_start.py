@@ -18,10 +18,8 @@ from bayscribe.stream import Block, Gap, GapReason
 from bayscribe.units import MonotonicNs, SampleIndex
 from bayscribe.vault.inspect import inspect
 from bayscribe.wire.header import EncounterOpened, SegmentHeader
-from hil.bay import SCENES, Bay, Service, profile_for
+from hil.bay import EXCERPT, Bay, Service
 
-EXCERPT = SCENES / "excerpt-4mic-70db" / "mics.flac"
-VOICE = SCENES / "sepsis-4mic-70db" / "enrol_clinician.flac"
 SECONDS = 4
 RATE = 16_000
 
@@ -40,14 +38,12 @@ sys.meta_path.insert(0, Hold())
 """Holds up everything that is loaded behind capture, until a file is there."""
 
 
-@pytest.fixture
-def bay(tmp_path: Path) -> Iterator[Bay]:
-    made = Bay(tmp_path / "bay", profile_for(EXCERPT), VOICE)
-    try:
-        yield made
-    finally:
-        (tmp_path / "go").touch()
-        made.stop()
+@pytest.fixture(autouse=True)
+def _held_up_no_longer(bay: Bay, tmp_path: Path) -> Iterator[None]:
+    """Before the bay is stopped, which waits for its unit."""
+    del bay
+    yield
+    (tmp_path / "go").touch()
 
 
 @pytest.fixture

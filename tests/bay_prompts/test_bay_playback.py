@@ -27,9 +27,8 @@ from bayscribe.prompts.playback import AlsaSink, Player
 from bayscribe.stream import Block, FaultCode, Pcm
 from bayscribe.units import SAMPLE_RATE, SampleIndex
 from bayscribe.wire.messages import Prompt, PromptOutcome, PromptWithdrawn
-from hil.bay import SCENES
+from hil.bay import EXCERPT, SCENES
 
-EXCERPT = SCENES / "excerpt-4mic-70db" / "mics.flac"
 NEVER = 2**62
 
 

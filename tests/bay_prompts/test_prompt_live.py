@@ -8,11 +8,10 @@ import numpy as np
 import pytest
 import soundfile
 
-from hil.bay import SCENES, Bay
+from hil.bay import SCENES, VOICE, Bay
 from security.relay_double import RelayDouble
 
 pytestmark = pytest.mark.slow
-VOICE = SCENES / "sepsis-4mic-70db" / "enrol_clinician.flac"
 PROFILE = SCENES / "circle-4-32mm.toml"
 
 

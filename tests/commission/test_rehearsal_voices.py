@@ -22,25 +22,7 @@ from bayscribe.stream import Block
 from bayscribe.units import SampleIndex
 from bayscribe.voices.store import VoiceStore
 from commission.bay_sounds import PROFILE_PATH, SCENES
-from commission.unboxed import SOUNDS
-
-CONFIG = """\
-[unit]
-site = "demo"
-bay = "bay-07"
-state_directory = "{folder}/state"
-runtime_directory = "{folder}/run"
-[array]
-profile = "{profile}"
-pcm = "bay"
-[uplink]
-url = "wss://localhost:1"
-relay_ca = "ca.pem"
-certificate = "device.crt"
-key = "device.key"
-[seal]
-relay_key = "seal.pub"
-"""
+from commission.unboxed import CONFIG, SOUNDS
 
 
 @cache

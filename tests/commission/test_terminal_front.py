@@ -36,13 +36,13 @@ def _own_terminal() -> None:
 class Terminal:
     """A person at a narrow terminal, on which ``bayscribe commission`` runs."""
 
-    def __init__(self, unit: Unboxed) -> None:
+    def __init__(self, unboxed: Unboxed) -> None:
         self._own, other = pty.openpty()
         fcntl.ioctl(other, termios.TIOCSWINSZ, struct.pack("HHHH", 24, COLUMNS, 0, 0))
         self.process = subprocess.Popen(
-            [str(BIN / "bayscribe"), "commission", "--config", str(unit.config)],
+            [str(BIN / "bayscribe"), "commission", "--config", str(unboxed.config)],
             stdin=other, stdout=other, stderr=other, start_new_session=True,
-            env=os.environ | unit.environment, preexec_fn=_own_terminal,  # noqa: PLW1509 - a few system calls
+            env=os.environ | unboxed.environment, preexec_fn=_own_terminal,  # noqa: PLW1509 - a few system calls
         )  # fmt: skip
         os.close(other)
         self.seen = ""
@@ -91,21 +91,14 @@ class Terminal:
 
 
 @pytest.fixture
-def unit(tmp_path: Path) -> Iterator[Unboxed]:
-    made = Unboxed(tmp_path)
-    yield made
-    made.close()
-
-
-@pytest.fixture
-def terminal(unit: Unboxed) -> Iterator[Terminal]:
-    made = Terminal(unit)
+def terminal(unboxed: Unboxed) -> Iterator[Terminal]:
+    made = Terminal(unboxed)
     yield made
     made.close()
 
 
 def test_a_failed_step_says_what_to_do_and_may_be_tried_again(
-    unit: Unboxed, terminal: Terminal
+    unboxed: Unboxed, terminal: Terminal
 ) -> None:
     dead = SOUNDS["array"]()
     dead[:, 1] = 0
@@ -116,13 +109,13 @@ def test_a_failed_step_says_what_to_do_and_may_be_tried_again(
         terminal.until("Enter to start")
         terminal.type("\n")
         terminal.until("[")  # it listens
-        player = unit.play(sound)
+        player = unboxed.play(sound)
         try:
             shown = terminal.until(f"{verdict}: ") + terminal.until("==")
         finally:
-            unit.ended.set()
+            unboxed.ended.set()
             player.join()
-            unit.ended.clear()
+            unboxed.ended.clear()
         assert words in shown
         bars = [part for part in shown.replace("\n", "\r").split("\r") if part.startswith("   [")]
         assert bars
@@ -155,18 +148,18 @@ def test_a_terminal_that_goes_away_ends_it(terminal: Terminal) -> None:
     assert terminal.process.wait(LIMIT_S) != 0
 
 
-def play(terminal: Terminal, unit: Unboxed, step: str) -> str:
+def play(terminal: Terminal, unboxed: Unboxed, step: str) -> str:
     """Start the step that waits, let it hear its sound, and take what was shown of it."""
     terminal.until("q to end: ")
     terminal.type("\n")
     terminal.until("[")
-    player = unit.play(SOUNDS[step]())
+    player = unboxed.play(SOUNDS[step]())
     try:
         return terminal.until("passed: ") + terminal.until("==")
     finally:
-        unit.ended.set()
+        unboxed.ended.set()
         player.join()
-        unit.ended.clear()
+        unboxed.ended.clear()
 
 
 def leave_out(terminal: Terminal, reason: str) -> None:
@@ -182,19 +175,19 @@ def answer(terminal: Terminal, question: str, said: str) -> None:
 
 
 @pytest.mark.slow
-def test_a_person_comes_to_the_signed_report(unit: Unboxed) -> None:
-    guide = UnboxedRun(unit)
+def test_a_person_comes_to_the_signed_report(unboxed: Unboxed) -> None:
+    guide = UnboxedRun(unboxed)
     order = guide.token(guide.site())
-    terminal = Terminal(unit)
+    terminal = Terminal(unboxed)
     try:
-        play(terminal, unit, "array")
+        play(terminal, unboxed, "array")
         _stops_a_step_that_listens(terminal)
         for step in ("channels-front", "channels-left"):
-            play(terminal, unit, step)
+            play(terminal, unboxed, step)
         _answers_that_cannot_be(terminal)
-        play(terminal, unit, "noise")
+        play(terminal, unboxed, "noise")
         leave_out(terminal, "no speaker at hand")  # reverberation
-        assert "the bed is at 20 degrees" in play(terminal, unit, "bed")
+        assert "the bed is at 20 degrees" in play(terminal, unboxed, "bed")
         for _ in ("door", "alarm", "voices"):
             leave_out(terminal, "later")
         _enrols_and_signs(terminal, order)
@@ -202,9 +195,9 @@ def test_a_person_comes_to_the_signed_report(unit: Unboxed) -> None:
         assert status == 0
     finally:
         terminal.close()
-    verified = unit.bayscribe("commission", "--verify").communicate(timeout=LIMIT_S)[0]
+    verified = unboxed.bayscribe("commission", "--verify").communicate(timeout=LIMIT_S)[0]
     assert "the signature is good" in verified
-    results = json.loads((unit.unit / "state" / "commissioning" / "results.json").read_text())
+    results = json.loads((unboxed.unit / "state" / "commissioning" / "results.json").read_text())
     assert results["operator"] == "R. Biomed"
     assert results["steps"]["level"]["words"] == "skipped: no calibrator"
 

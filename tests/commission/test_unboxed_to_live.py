@@ -1,7 +1,6 @@
 """From a unit without a key to a unit that may go live, as the guide has it, by script."""
 
 import json
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -11,13 +10,6 @@ from enrol.provision_site import DEVICE
 from hil.unboxed import UnboxedRun
 
 pytestmark = pytest.mark.slow
-
-
-@pytest.fixture
-def unboxed(tmp_path: Path) -> Iterator[Unboxed]:
-    made = Unboxed(tmp_path)
-    yield made
-    made.close()
 
 
 def test_unboxed_to_live(unboxed: Unboxed) -> None:

@@ -13,27 +13,10 @@ from bayscribe.commission.session import Session
 from bayscribe.commission.web import WRONG_CODES, Front
 from bayscribe.config import load_config
 from commission.bay_sounds import PROFILE_PATH, profile
+from commission.unboxed import CONFIG
 from free_ports import free_port
 
 CODE = "12345678"
-CONFIG = """\
-[unit]
-site = "demo"
-bay = "bay-07"
-state_directory = "{folder}/state"
-runtime_directory = "{folder}/run"
-log = "stderr"
-[array]
-profile = "{profile}"
-pcm = "bay"
-[uplink]
-url = "wss://localhost:1"
-relay_ca = "ca.pem"
-certificate = "device.crt"
-key = "device.key"
-[seal]
-relay_key = "seal.pub"
-"""
 
 Talk = Callable[[TestClient], Awaitable[None]]  # type: ignore[type-arg]  # any request
 

@@ -49,13 +49,6 @@ def browser(tmp_path: Path) -> Iterator[webdriver.Chrome]:
     made.quit()
 
 
-@pytest.fixture
-def unboxed(tmp_path: Path) -> Iterator[Unboxed]:
-    made = Unboxed(tmp_path)
-    yield made
-    made.close()
-
-
 class Operator:
     """A person with a phone in the bay."""
 

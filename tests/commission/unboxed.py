@@ -31,6 +31,26 @@ from free_ports import free_port
 from hil.bay import BIN, RELAY_TOML, Service
 
 PCM = "bay"
+CONFIG = """\
+[unit]
+site = "demo"
+bay = "bay-07"
+state_directory = "{folder}/state"
+runtime_directory = "{folder}/run"
+log = "stderr"
+[array]
+profile = "{profile}"
+pcm = "bay"
+[uplink]
+url = "wss://localhost:1"
+relay_ca = "ca.pem"
+certificate = "device.crt"
+key = "device.key"
+[seal]
+relay_key = "seal.pub"
+"""
+"""Of a unit without a site."""
+
 UNIT_TOML = """\
 primary = "clinician"
 [unit]

@@ -5,28 +5,14 @@ import os
 import subprocess
 import threading
 import time
-from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
 
 from bayscribe.cli import main
-from hil.bay import BIN, SCENES, Bay, profile_for
+from hil.bay import BIN, EXCERPT, Bay
 
 pytestmark = pytest.mark.slow
-
-EXCERPT = SCENES / "excerpt-4mic-70db" / "mics.flac"
-VOICE = SCENES / "sepsis-4mic-70db" / "enrol_clinician.flac"
-
-
-@pytest.fixture
-def bay(tmp_path: Path) -> Iterator[Bay]:
-    made = Bay(tmp_path / "bay", profile_for(EXCERPT), VOICE)
-    try:
-        yield made
-    finally:
-        made.stop()
 
 
 def ask(bay: Bay, *words: str) -> tuple[int, dict[str, Any]]:

@@ -24,6 +24,8 @@ from free_ports import free_port
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 SCENES = REPOSITORY / "tests" / "scenes"
+EXCERPT = SCENES / "excerpt-4mic-70db" / "mics.flac"
+VOICE = SCENES / "sepsis-4mic-70db" / "enrol_clinician.flac"
 BIN = REPOSITORY / ".venv" / "bin"
 DEVICE = "bay-07"
 PCM = "bay07"

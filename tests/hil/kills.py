@@ -14,10 +14,8 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
-from hil.bay import BIN, PCM, SCENES, Bay, BayError, profile_for
+from hil.bay import BIN, EXCERPT, PCM, VOICE, Bay, BayError, profile_for
 
-EXCERPT = SCENES / "excerpt-4mic-70db" / "mics.flac"
-VOICE = SCENES / "sepsis-4mic-70db" / "enrol_clinician.flac"
 LONGEST_S = 7.0
 DRAIN_S = 60.0
 

@@ -24,11 +24,10 @@ from emr.process import EmrProcess
 from emr_feed.hl7_sender import Sender, verdict
 from emr_feed.hospital import pv1
 from free_ports import free_port
-from hil.bay import BIN, SCENES, Bay, Service, profile_for, sh
+from hil.bay import BIN, SCENES, VOICE, Bay, Service, profile_for, sh
 from hil.chart import HOSPITAL, Chart
 
 SCENE = SCENES / "excerpt-4mic-70db"
-VOICE = SCENES / "sepsis-4mic-70db" / "enrol_clinician.flac"
 PARTS = """
 [feed]
 site = "demo"

@@ -3,7 +3,6 @@
 import json
 import ssl
 import time
-from collections.abc import Iterator
 from pathlib import Path
 
 import paho.mqtt.client as mqtt
@@ -11,27 +10,16 @@ import pytest
 from paho.mqtt.enums import CallbackAPIVersion
 
 from bayscribe_relay.fleet.broker import FLEET_USER
-from hil.bay import SCENES, Bay, profile_for
+from hil.bay import EXCERPT, Bay
 from security.relay_double import RelayDouble
 from telemetry.site_broker import SiteBroker, until
 
 pytestmark = pytest.mark.slow
-EXCERPT = SCENES / "excerpt-4mic-70db" / "mics.flac"
-VOICE = SCENES / "sepsis-4mic-70db" / "enrol_clinician.flac"
 
 PATIENT = "Zebulon Quartermaine"
 LABEL = "dr-quillfeather"
 SPOKEN = "give two litres of moonwater"
 CHART = "MRN-7719-CANARY"
-
-
-@pytest.fixture
-def bay(tmp_path: Path) -> Iterator[Bay]:
-    made = Bay(tmp_path / "bay", profile_for(EXCERPT), VOICE)
-    try:
-        yield made
-    finally:
-        made.stop()
 
 
 def _listen(site: SiteBroker) -> tuple[mqtt.Client, list[bytes]]:

@@ -17,10 +17,7 @@ from bayscribe.control.socket import ControlSocket, NotRunning, ask
 from bayscribe.errors import BayscribeError
 from bayscribe.vault.inspect import inspect
 from bayscribe.wire.header import SegmentHeader
-from hil.bay import SCENES, Bay, profile_for
-
-EXCERPT = SCENES / "excerpt-4mic-70db" / "mics.flac"
-VOICE = SCENES / "sepsis-4mic-70db" / "enrol_clinician.flac"
+from hil.bay import EXCERPT, VOICE, Bay, profile_for
 
 
 class Capture:

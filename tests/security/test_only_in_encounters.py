@@ -17,10 +17,8 @@ from bayscribe.stream import Block, Gap, GapReason, Pcm
 from bayscribe.units import MonotonicNs, SampleIndex
 from bayscribe.vault.inspect import Verdict, inspect
 from bayscribe.wire.header import EncounterClosed, EncounterOpened, SegmentHeader
-from hil.bay import SCENES, Bay, profile_for
+from hil.bay import EXCERPT, VOICE, Bay, profile_for
 
-EXCERPT = SCENES / "excerpt-4mic-70db" / "mics.flac"
-VOICE = SCENES / "sepsis-4mic-70db" / "enrol_clinician.flac"
 STEPS = st.lists(
     st.sampled_from(["open", "close", "sound", "sound", "gap"]), min_size=4, max_size=14
 )

@@ -19,9 +19,8 @@ from bayscribe.stream import Block
 from bayscribe.units import SampleIndex
 from bayscribe.voices.desk import VoiceDesk
 from bayscribe.voices.store import VoiceStore
-from hil.bay import SCENES
+from hil.bay import SCENES, VOICE
 
-VOICE = SCENES / "sepsis-4mic-70db" / "enrol_clinician.flac"
 PROFILE = SCENES / "circle-4-32mm.toml"
 CANARY = "dr-quillfeather"
 

@@ -13,10 +13,11 @@ from typing import Final
 from bayscribe_relay.clinical.events import ClinicalEvent
 from bayscribe_relay.notes import wording
 
-PIECE: Final = re.compile(r"\d{1,2}:\d{2}(?!\d)|\d[\d,]*(?:\.\d+)?|[^\W\d_]+(?:'[^\W\d_]+)?")
+_NUMBER: Final = r"\d[\d,]*(?:\.\d+)?"
+_FIGURE: Final = re.compile(rf"\d{{1,2}}:\d{{2}}(?!\d)|{_NUMBER}")
+PIECE: Final = re.compile(rf"{_FIGURE.pattern}|[^\W\d_]+(?:'[^\W\d_]+)?")
 """A time, a number or a word."""
 
-_FIGURE: Final = re.compile(r"\d{1,2}:\d{2}(?!\d)|\d[\d,]*(?:\.\d+)?")
 _WHEN: Final = {
     "collected": "collected", "to": "to", "until": "to", "at": "at", "resulted": "at",
     "given": "at", "ordered": "at", "recorded": "at",
@@ -109,13 +110,9 @@ def _all_of(text: str, one: Charted, arithmetic: Collection[float], *, first: bo
 def _phrase(text: str) -> str:
     """A pattern of words and figures, with any spaces and thousands written either way."""
     parts = []
-    for part in re.findall(r"\d[\d,]*(?:\.\d+)?|\s+|[^\d\s]+", text.strip()):
+    for part in re.findall(rf"{_NUMBER}|\s+|[^\d\s]+", text.strip()):
         if part[0].isdecimal():
-            parts.append(
-                part.replace(",", "").replace(".", r"\.")
-                if "," not in part
-                else part.replace(",", ",?").replace(".", r"\.")
-            )
+            parts.append(part.replace(",", ",?").replace(".", r"\."))
         else:
             parts.append(r"\s*" if part.isspace() else re.escape(part))
     body = "".join(parts)

@@ -100,6 +100,7 @@ def listen(
     pairs = [(words, 1.0)] if isinstance(words, str) else list(words)
     text = " ".join(word for word, _ in pairs)
     role = role_of(speaker, primary=primary)
+    received = t if received is None else received
     mentions = []
     for heard in [*understand(pairs, lexicon), *_across(before, pairs, lexicon)]:
         about = None
@@ -110,7 +111,7 @@ def listen(
         mentions.append(
             Mention(
                 t=t,
-                received=t if received is None else received,
+                received=received,
                 speaker=role,
                 text=text,
                 concept=heard.concept,
@@ -126,21 +127,18 @@ def listen(
         mentions += [
             Mention(
                 t=t,
-                received=t if received is None else received,
+                received=received,
                 speaker=asked_by,
                 text=f"{asked} - {text}",
                 concept=concept,
                 polarity="affirmed",
-                criterion=None,
-                value=None,
-                about=None,
                 utterance=utterance,
             )
             for concept in answered(asked, sure, lexicon or load_lexicon())
         ]
     return Utterance(
         t=t,
-        received=t if received is None else received,
+        received=received,
         mentions=tuple(mentions),
         id=utterance,
         version=version,

@@ -17,12 +17,18 @@ from bayscribe_relay.writeback.outbox import Letter
 from bayscribe_relay.writeback.states import State
 
 
-def _ready(site: Site, request: web.Request, stay: Stay) -> tuple[Signing, Clinician]:
+def _signer(site: Site, request: web.Request) -> tuple[Signing, Clinician]:
+    """Who signs here, and what does the signing."""
     signing, clinician = site.parts.signing, session_of(request).person.clinician
     if signing is None:
         raise BadUse("this relay writes no notes back", "sign at one that does", code="signing")
     if clinician is None:
         raise BadUse("only a clinician with an NPI signs", code="signing")
+    return signing, clinician
+
+
+def _ready(site: Site, request: web.Request, stay: Stay) -> tuple[Signing, Clinician]:
+    signing, clinician = _signer(site, request)
     draft = site.parts.clinical.draft(stay.id)
     if draft is not None and draft.signed_key:
         raise BadUse("this note is signed", "write an addendum", code="signed")
@@ -122,11 +128,7 @@ async def addendum(request: web.Request) -> web.StreamResponse:
 
 def _verified(site: Site, request: web.Request, stay: Stay) -> tuple[Signing, Clinician]:
     """Who may sign an addendum, once the note itself is in the chart."""
-    signing, clinician = site.parts.signing, session_of(request).person.clinician
-    if signing is None:
-        raise BadUse("this relay writes no notes back", "sign at one that does", code="signing")
-    if clinician is None:
-        raise BadUse("only a clinician with an NPI signs", code="signing")
+    signing, clinician = _signer(site, request)
     letter = views_of(site).letter(site.parts.clinical.draft(stay.id))
     if letter is None or letter.state is not State.VERIFIED:
         raise BadUse(
