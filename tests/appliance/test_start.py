@@ -38,11 +38,11 @@ sys.meta_path.insert(0, Hold())
 """Holds up everything that is loaded behind capture, until a file is there."""
 
 
-@pytest.fixture(autouse=True)
-def _held_up_no_longer(bay: Bay, tmp_path: Path) -> Iterator[None]:
-    """Before the bay is stopped, which waits for its unit."""
+@pytest.fixture
+def go(bay: Bay, tmp_path: Path) -> Iterator[Path]:
+    """Lets a unit that is held up go on; at the end in any case, before the bay is stopped."""
     del bay
-    yield
+    yield tmp_path / "go"
     (tmp_path / "go").touch()
 
 
@@ -53,10 +53,10 @@ def scene(tmp_path: Path) -> Path:
     return tmp_path / "scene.flac"
 
 
-def start_held_up(bay: Bay, tmp_path: Path) -> Service:
-    """A unit that captures and goes no further before ``tmp_path / "go"`` is there."""
+def start_held_up(bay: Bay, go: Path, tmp_path: Path) -> Service:
+    """A unit that captures and goes no further before ``go`` is there."""
     (tmp_path / "hold").mkdir()
-    (tmp_path / "hold" / "sitecustomize.py").write_text(HOLD.format(go=str(tmp_path / "go")))
+    (tmp_path / "hold" / "sitecustomize.py").write_text(HOLD.format(go=str(go)))
     log = bay.folder / "appliance.log"
     environment = bay.environment | {"PYTHONPATH": str(tmp_path / "hold")}
     unit = bay.services["appliance"] = Service("appliance", bay.unit_command, log, environment)
@@ -70,12 +70,12 @@ def start_held_up(bay: Bay, tmp_path: Path) -> Service:
 
 @pytest.mark.slow
 def test_what_is_heard_while_the_appliance_loads_is_recorded_and_analysed(
-    bay: Bay, scene: Path, tmp_path: Path
+    bay: Bay, scene: Path, go: Path, tmp_path: Path
 ) -> None:
     bay.start_relay()
-    unit = start_held_up(bay, tmp_path)
+    unit = start_held_up(bay, go, tmp_path)
     bay.play(scene)
-    (tmp_path / "go").touch()
+    go.touch()
     unit.await_ready()
     unit.stop()
     device = bay.closed_device()
@@ -90,12 +90,12 @@ def test_what_is_heard_while_the_appliance_loads_is_recorded_and_analysed(
 
 @pytest.mark.slow
 def test_a_unit_that_is_stopped_while_it_loads_keeps_what_it_has_heard(
-    bay: Bay, scene: Path, tmp_path: Path
+    bay: Bay, scene: Path, go: Path, tmp_path: Path
 ) -> None:
-    unit = start_held_up(bay, tmp_path)
+    unit = start_held_up(bay, go, tmp_path)
     bay.play(scene)
     unit.process.send_signal(signal.SIGTERM)
-    (tmp_path / "go").touch()
+    go.touch()
     assert unit.process.wait(60) == 0
     found = inspect(bay.unit / "state" / "buffer", None)
     headers = [header for header, _ in found.headers if isinstance(header, SegmentHeader)]
@@ -104,13 +104,13 @@ def test_a_unit_that_is_stopped_while_it_loads_keeps_what_it_has_heard(
 
 @pytest.mark.slow
 def test_a_muted_unit_hears_nothing_from_the_first_sample_on(
-    bay: Bay, scene: Path, tmp_path: Path
+    bay: Bay, scene: Path, go: Path, tmp_path: Path
 ) -> None:
     (bay.unit / "state").mkdir()
     (bay.unit / "state" / MUTED_FILE).touch()
-    unit = start_held_up(bay, tmp_path)
+    unit = start_held_up(bay, go, tmp_path)
     bay.play(scene)
-    (tmp_path / "go").touch()
+    go.touch()
     unit.await_ready()
     unit.stop()
     found = inspect(bay.unit / "state" / "buffer", None)
