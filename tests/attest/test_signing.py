@@ -111,6 +111,37 @@ def test_nothing_but_what_was_shown_can_be_signed(hospital: Hospital) -> None:
     refused("evidence")
 
 
+def test_an_addendum_is_signed_exactly_as_it_was_previewed(hospital: Hospital) -> None:
+    signing = Signing(hospital.clinical)
+    with pytest.raises(BadUse) as early:
+        signing.preview_addendum(STAY, CLINICIAN, "Too early.")
+    assert early.value.code == "unsigned"
+    note = signing.preview(STAY, CLINICIAN)
+    first = signing.sign_now(STAY, CLINICIAN, note.revision, note.sha256)
+    to = signing.signed_note(STAY)
+    assert (to.key, to.npi) == (first.key, CLINICIAN.npi)
+    assert to.author == f"{CLINICIAN.given} {CLINICIAN.family}"
+    shown = signing.preview_addendum(STAY, CLINICIAN, " The cough began\non Monday. ", 1)
+    assert f"Author: {to.author}, NPI {to.npi}" in shown.text
+    assert f"Relates to the note with the key {first.key}." in shown.text
+    assert letters(hospital) == 1
+    for words, number in (("The cough began on Sunday.", 1), ("The cough began\non Monday.", 2)):
+        with pytest.raises(BadUse) as caught:
+            signing.addendum_now(STAY, CLINICIAN, words, number, shown.sha256)
+        assert caught.value.code == "revision"
+    with pytest.raises(BadUse) as empty:
+        signing.preview_addendum(STAY, CLINICIAN, " \n")
+    assert empty.value.code == "addendum"
+    second = signing.addendum_now(STAY, CLINICIAN, "The cough began\non Monday.", 1, shown.sha256)
+    with hospital.clinical.engine.connect() as link:
+        n = letter_tables.signed_notes.c
+        raw = link.execute(sa.select(n.note).where(n.key == second.key)).scalar_one()
+    assert read_note(raw).note.content == shown.content
+    (kept,) = signing.addenda(STAY)
+    assert kept.note_sha256 == shown.sha256
+    assert to.signed_ns <= kept.signed_ns
+
+
 @pytest.mark.parametrize("change", ["record", "chart", "visit", "encounter", "state"])
 def test_an_addendum_never_goes_into_another_chart_than_its_note(
     hospital: Hospital, change: str
@@ -130,6 +161,9 @@ def test_an_addendum_never_goes_into_another_chart_than_its_note(
     hospital.clinical.put_stay(moved[change])
     with pytest.raises(BadUse) as caught:
         signing.addendum_now(STAY, CLINICIAN, "The cough began on Monday.")
+    assert caught.value.code == ("stay" if change == "state" else "identity")
+    with pytest.raises(BadUse) as caught:
+        signing.preview_addendum(STAY, CLINICIAN, "The cough began on Monday.")
     assert caught.value.code == ("stay" if change == "state" else "identity")
     assert letters(hospital) == 1
     hospital.clinical.put_stay(replace(stay, patient=replace(PATIENT, family="Roe-Smith")))

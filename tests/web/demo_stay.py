@@ -16,6 +16,7 @@ from typing import Any
 import msgspec
 import numpy as np
 import soundfile
+from msgspec.structs import replace
 
 from bayscribe_relay.clinical.drafts import Draft, Dropped, Link, Section, Sentence
 from bayscribe_relay.clinical.events import ClinicalEvent
@@ -213,6 +214,23 @@ def draft(now_ns: int) -> Draft:
         ),
         dropped=(Dropped(text="She denies chest pain.", reason="no words and no event say so"),),
     )  # fmt: skip
+
+
+def decide(clinical: ClinicalStore) -> None:
+    """Accept all of the draft that waits for a decision: it can be signed."""
+    before = clinical.draft(STAY)
+    assert before is not None
+    sections = tuple(
+        replace(
+            section,
+            sentences=tuple(
+                replace(s, outcome="accepted" if s.outcome == "open" else s.outcome)
+                for s in section.sentences
+            ),
+        )
+        for section in before.sections
+    )
+    clinical.put_draft(replace(before, revision=before.revision + 1, sections=sections))
 
 
 def fill(folder: Path, now_ns: int, turns: int | None = None, *, audio: bool = True) -> Bay:

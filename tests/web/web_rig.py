@@ -58,6 +58,19 @@ class Added:
     key: str
     n: int
     signed_ns: int
+    note_sha256: str
+
+
+@dataclass(frozen=True)
+class Note:
+    """A signed note."""
+
+    key: str
+    title: str
+    author: str
+    npi: str
+    signed_ns: int
+    mrn: str
 
 
 class PlainSigning:
@@ -67,6 +80,7 @@ class PlainSigning:
         self._clinical = clinical
         self._outbox = outbox
         self._added: dict[str, list[Added]] = {}
+        self._notes: dict[str, Note] = {}
 
     def preview(self, stay: str, clinician: Clinician) -> Page:
         draft = self._clinical.draft(stay)
@@ -98,20 +112,49 @@ class PlainSigning:
         letter = await self._outbox.enqueue(note, data, make_bundle(note), hold=False)
         signed = msgspec.structs.replace(draft, revision=draft.revision + 1, signed_key=letter.key)
         self._clinical.put_draft(signed)
+        self._notes[stay] = Note(
+            letter.key, draft.title, f"{clinician.given} {clinician.family}", clinician.npi,
+            letter.received_ns, note.patient.mrn,
+        )  # fmt: skip
         return letter
 
     def addenda(self, stay: str) -> list[Added]:
         return self._added.get(stay, [])
 
-    async def addendum(self, stay: str, clinician: Clinician, text: str, number: int) -> Letter:
+    def signed_note(self, stay: str) -> Note:
+        if stay not in self._notes:
+            raise BadUse("this note is not signed", "edit the draft", code="unsigned")
+        return self._notes[stay]
+
+    def preview_addendum(self, stay: str, clinician: Clinician, text: str) -> Page:
+        first, found = self.signed_note(stay), self._clinical.stay(stay)
+        assert found is not None
+        if not text.strip():
+            raise BadUse("the addendum is empty", "write what is to be added", code="addendum")
+        if found.patient.mrn != first.mrn:
+            raise BadUse("the stay has come to another chart", "tell operations", code="identity")
+        lines = [
+            f"Addendum {len(self.addenda(stay)) + 1}: {first.title}",
+            f"Patient: {found.patient.family}, {found.patient.given}; MRN {found.patient.mrn}",
+            f"Author: {clinician.given} {clinician.family}, NPI {clinician.npi}", "",
+            text.strip(), f"Relates to the note with the key {first.key}.",
+        ]  # fmt: skip
+        shown = "\n".join(lines)
+        return Page(shown, "", hashlib.sha256(shown.encode()).hexdigest(), 1)
+
+    async def addendum(
+        self, stay: str, clinician: Clinician, text: str, number: int, sha256: str
+    ) -> Letter:
+        page = self.preview_addendum(stay, clinician, text)
         before = self._added.setdefault(stay, [])
         if number != len(before) + 1:
             raise BadUse("an addendum was signed meanwhile", "read it", code="revision")
-        digest = hashlib.sha256(text.encode()).hexdigest()
-        data = json.dumps(self._note(stay, clinician, Page(text, "", digest, 1))).encode()
+        if page.sha256 != sha256:
+            raise BadUse("the addendum has changed since", "look at it", code="revision")
+        data = json.dumps(self._note(stay, clinician, page)).encode()
         note = read_note(data)
         letter = await self._outbox.enqueue(note, data, make_bundle(note), hold=False)
-        before.append(Added(letter.key, number, letter.received_ns))
+        before.append(Added(letter.key, number, letter.received_ns, page.sha256))
         return letter
 
     def _note(self, stay: str, clinician: Clinician, page: Page) -> dict[str, Any]:

@@ -4,7 +4,6 @@ import asyncio
 import time
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Final
 
 import msgspec
 import sqlalchemy as sa
@@ -12,7 +11,7 @@ from msgspec.structs import replace
 from uuid_utils.compat import uuid7
 
 from bayscribe.errors import BadUse
-from bayscribe_relay.attest import evidence, tables
+from bayscribe_relay.attest import addition, evidence, tables
 from bayscribe_relay.attest.clock import clock_state
 from bayscribe_relay.attest.rendering import MediaType, Rendered, moment, render
 from bayscribe_relay.clinical import audit
@@ -26,8 +25,6 @@ from bayscribe_relay.writeback.bundle import make_bundle
 from bayscribe_relay.writeback.letters import Letter, Signed, insert_all
 from bayscribe_relay.writeback.validation import check_bundle
 from bayscribe_verify.rows import Signature
-
-_ADDENDUM: Final = "Addendum"
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,8 +99,38 @@ class Signing:
         with self.store.engine.connect() as link:
             return [msgspec.json.decode(row.body, type=Signature) for row in link.execute(query)]
 
-    async def addendum(
+    def signed_note(self, stay: str) -> addition.SignedNote:
+        """The signed note of a stay, which its addenda belong to.
+
+        Raises:
+            BadUse: ``unsigned``, ``stay``.
+        """
+        _, first = self._signed(stay)
+        with self.store.engine.connect() as link:
+            return addition.signed_note(link, first.signed_key)
+
+    def preview_addendum(
         self, stay: str, clinician: Clinician, text: str, number: int | None = None
+    ) -> Rendered:
+        """An addendum as it would be signed now; arguments and errors as :meth:`addendum`."""
+        _check_npi(clinician)
+        found, first = self._signed(stay)
+        _check_words(text)
+        with self.store.engine.connect() as link:
+            evidence.audio(link, self.store, stay)
+            who, charted = found.patient, self._charted(found)
+            goes_into = (found.site, charted[0], who.mrn, charted[1], found.visit_number)
+            addition.check_same_chart(link, first.signed_key, goes_into)
+            n = self._next(link, stay, number)
+        return self._render(found, addition.written(first, text.strip(), n), clinician)
+
+    async def addendum(
+        self,
+        stay: str,
+        clinician: Clinician,
+        text: str,
+        number: int | None = None,
+        sha256: str | None = None,
     ) -> Letter:
         """Sign an addendum to a signed note: a letter of its own that names the first.
 
@@ -113,20 +140,39 @@ class Signing:
             text: what is added.
             number: which addendum it is to be, 1 for the first; any if None. What is sent
                 twice by mistake is signed once.
+            sha256: of the addendum as previewed; any if None.
 
         Raises:
             BadUse: ``unsigned`` if there is no signed note; ``addendum`` if there are no words;
-                ``revision`` if there is an addendum of that number, or none before it;
-                ``stay`` or ``identity`` if the stay is another patient's, visit's or chart's
-                than the note was signed for.
+                ``revision`` if there is an addendum of that number, or none before it, or if
+                it is not what was previewed; ``stay`` or ``identity`` if the stay is another
+                patient's, visit's or chart's than the note was signed for.
         """
-        return await asyncio.to_thread(self.addendum_now, stay, clinician, text, number)
+        return await asyncio.to_thread(self.addendum_now, stay, clinician, text, number, sha256)
 
     def addendum_now(
-        self, stay: str, clinician: Clinician, text: str, number: int | None = None
+        self,
+        stay: str,
+        clinician: Clinician,
+        text: str,
+        number: int | None = None,
+        sha256: str | None = None,
     ) -> Letter:
         """As :meth:`addendum`, in this thread."""
         _check_npi(clinician)
+        found, first = self._signed(stay)
+        _check_words(text)
+        with self.store.transaction() as link:
+            n = self._next(link, stay, number)
+            written = addition.written(first, text.strip(), n)
+            rendered = self._render(found, written, clinician)
+            if sha256 is not None and rendered.sha256 != sha256:
+                raise _changed("addendum")
+            draft = replace(written, signed_key=str(uuid7()))
+            return self._enqueue(link, found, clinician, draft, rendered, n, first.signed_key)
+
+    def _signed(self, stay: str) -> tuple[Stay, Draft]:
+        """A stay and its signed note."""
         found, first = self.store.stay(stay), self.store.draft(stay)
         if found is None or first is None or not first.signed_key:
             raise BadUse("this note is not signed", "edit the draft", code="unsigned")
@@ -134,19 +180,17 @@ class Signing:
             raise BadUse(
                 "this stay was merged or cancelled", "write in the chart by hand", code="stay"
             )
-        if not text.strip():
-            raise BadUse("the addendum is empty", code="addendum")
-        with self.store.transaction() as link:
-            s = tables.signatures.c
-            n = int(link.execute(sa.select(sa.func.max(s.n)).where(s.stay == stay)).scalar_one())
-            if number is not None and number != n + 1:
-                raise BadUse(
-                    "an addendum was signed meanwhile", "read it, then add yours", code="revision"
-                )
-            written = _addendum(first, text.strip(), n + 1)
-            rendered = self._render(found, written, clinician)
-            draft = replace(written, signed_key=str(uuid7()))
-            return self._enqueue(link, found, clinician, draft, rendered, n + 1, first.signed_key)
+        return found, first
+
+    def _next(self, link: sa.Connection, stay: str, number: int | None) -> int:
+        """The number of the next addendum, which must be ``number`` if that is given."""
+        s = tables.signatures.c
+        n = 1 + int(link.execute(sa.select(sa.func.max(s.n)).where(s.stay == stay)).scalar_one())
+        if number is not None and number != n:
+            raise BadUse(
+                "an addendum was signed meanwhile", "read it, then add yours", code="revision"
+            )
+        return n
 
     def _open(self, stay: str) -> tuple[Stay, Draft]:
         found, draft = self.store.stay(stay), self.store.draft(stay)
@@ -195,7 +239,7 @@ class Signing:
         made = self._note(stay, clinician, draft, rendered, heard, (now, clock))
         if relates_to:
             made = replace(made, relates_to=relates_to)
-            _check_same_chart(link, made)
+            addition.check_same_chart(link, relates_to, addition.chart(made))
         content = msgspec.json.encode(made)
         checked = note.read_note(content)
         bundle = make_bundle(checked)
@@ -233,7 +277,7 @@ class Signing:
         at: tuple[int, str],
     ) -> note.Note:
         who, charted = stay.patient, self._charted(stay)
-        elements = () if draft.title.startswith(_ADDENDUM) else _elements(draft)
+        elements = () if draft.title.startswith(addition.TITLE) else _elements(draft)
         return note.Note(
             site=stay.site,
             patient=note.Patient(
@@ -255,36 +299,19 @@ class Signing:
         )
 
 
-def _check_same_chart(link: sa.Connection, addendum: note.Note) -> None:
-    """An addendum goes into the chart that the first note went into, or nowhere.
-
-    Raises:
-        BadUse: ``identity``: the stay has come to another patient, visit or chart since.
-    """
-    n = letter_tables.signed_notes.c
-    raw = link.execute(sa.select(n.note).where(n.key == addendum.relates_to)).scalar_one()
-    first = note.read_note(raw)
-    if _chart(first) != _chart(addendum):
-        raise BadUse(
-            "the stay has come to another chart since this note was signed",
-            "write the addendum in the chart by hand, and tell operations",
-            code="identity",
-        )
-
-
-def _chart(one: note.Note) -> tuple[str | None, ...]:
-    who, stay = one.patient, one.encounter
-    return one.site, who.id, who.mrn, stay.id, stay.visit_number
-
-
 def _check_npi(clinician: Clinician) -> None:
     if not note.npi_valid(clinician.npi):
         raise BadUse("the clinician's NPI does not pass its check digit", "correct it", code="npi")
 
 
-def _changed() -> BadUse:
+def _check_words(text: str) -> None:
+    if not text.strip():
+        raise BadUse("the addendum is empty", "write what is to be added", code="addendum")
+
+
+def _changed(what: str = "note") -> BadUse:
     return BadUse(
-        "the note is no longer what was shown", "look at it again, then sign", code="revision"
+        f"the {what} is no longer what was shown", "look at it again, then sign", code="revision"
     )
 
 
@@ -324,15 +351,3 @@ def _elements(draft: Draft) -> tuple[note.Element, ...]:
         for s in section.sentences
         if s.origin != "clinician" and s.outcome != "open"
     )
-
-
-def _addendum(first: Draft, text: str, n: int) -> Draft:
-    own = Sentence(id=f"addendum-{n}", text=text, origin="clinician", outcome="accepted")
-    relates = Sentence(
-        id=f"relates-{n}",
-        text=f"Relates to the note with the key {first.signed_key}.",
-        origin="clinician",
-        outcome="accepted",
-    )
-    section = Section(loinc="51847-2", title=_ADDENDUM, sentences=(own, relates))
-    return replace(first, title=f"{_ADDENDUM}: {first.title}", sections=(section,))

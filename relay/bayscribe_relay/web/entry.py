@@ -156,6 +156,7 @@ async def _verified(site: Site, request: web.Request, name: str, password: str) 
 
 async def _begin(site: Site, person: Person, source: Source) -> str:
     await site.audit(person.actor, "login", detail=f"{source} {person.role}")
+    await asyncio.to_thread(site.kept.expire)
     return await asyncio.to_thread(site.sessions.begin, person, source)
 
 

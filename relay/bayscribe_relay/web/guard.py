@@ -3,6 +3,7 @@
 A handler that says nothing about who may call it is closed to everybody.
 """
 
+import asyncio
 import hashlib
 import hmac
 import logging
@@ -15,7 +16,7 @@ from aiohttp import web
 
 from bayscribe.errors import BadUse, BayscribeError
 from bayscribe_relay.web.sessions import Session
-from bayscribe_relay.web.site import ANYBODY, SESSION, Site, roles_of, site_of
+from bayscribe_relay.web.site import ANYBODY, SESSION, Site, has_words, roles_of, site_of
 
 log = logging.getLogger("bayscribe.web")
 Next = Callable[[web.Request], Awaitable[web.StreamResponse]]
@@ -40,6 +41,7 @@ _HEADERS: Final = {
     "Cross-Origin-Resource-Policy": "same-origin",
     "Cache-Control": "no-store",
 }
+_AWAY: Final = "You were signed out, or in again, while you wrote"
 _FLEET: Final = "/fleet"
 
 
@@ -62,11 +64,10 @@ async def tell_errors(request: web.Request, handler: Next) -> web.StreamResponse
         wait = answer.headers.get("Retry-After")
         return _error(request, answer.status, answer.text or answer.reason, "", wait)
     except BadUse as error:
-        status = 409 if error.code == "revision" else 400
-        return _error(request, status, str(error), error.what_to_do)
+        return await _failed(request, status_of(error), str(error), error.what_to_do)
     except BayscribeError as error:
         log.error("a page failed: %s", error.code)  # noqa: TRY400 - no content in the log
-        return _error(request, 500, str(error), error.what_to_do)
+        return await _failed(request, status_of(error), str(error), error.what_to_do)
     except ConnectionResetError:
         raise
     except Exception as error:  # noqa: BLE001 - its text may hold what a patient said
@@ -75,7 +76,24 @@ async def tell_errors(request: web.Request, handler: Next) -> web.StreamResponse
             trace = trace.tb_next
         place = f"{trace.tb_frame.f_code.co_qualname}:{trace.tb_lineno}" if trace else "?"
         log.error("a page failed: %s in %s", type(error).__name__, place)  # noqa: TRY400
-        return _error(request, 500, "This page failed.", "Try again; tell operations if it stays.")
+        what_to_do = "try again; tell operations if it stays"
+        return await _failed(request, 500, "This page failed", what_to_do)
+
+
+async def _failed(
+    request: web.Request, status: int, message: str, what_to_do: str
+) -> web.StreamResponse:
+    """The error as a page, with what was written and must not be lost."""
+    if _ours(request) and (words := await _words(request)):
+        return _returned(request, status, words, message)
+    return _error(request, status, message, what_to_do)
+
+
+def status_of(error: BayscribeError) -> int:
+    """The HTTP status that says what kind of error this is."""
+    if not isinstance(error, BadUse):
+        return 500
+    return 409 if error.code == "revision" else 400
 
 
 @web.middleware
@@ -100,9 +118,9 @@ async def check_person(request: web.Request, handler: Next) -> web.StreamRespons
     if ANYBODY in roles:
         return await handler(request)
     if session is None:
-        return _away(request, "/login")
+        return await _stopped(request, "/login")
     if session.locked and request.path not in ("/lock", "/unlock", "/logout"):
-        return _away(request, "/lock")
+        return await _stopped(request, "/lock")
     if session.person.role not in roles:
         await site.audit(session.person.actor, "refused", detail=session.person.role)
         raise web.HTTPForbidden(text="Your role does not open this page.")
@@ -116,19 +134,76 @@ async def check_intent(request: web.Request, handler: Next) -> web.StreamRespons
         return await handler(request)
     if request.method != "POST":
         raise web.HTTPMethodNotAllowed(request.method, ("GET", "HEAD", "POST"))
-    origin = request.headers.get("Origin")
-    same = origin == f"https://{request.host}"
-    if origin is None:
-        same = request.headers.get("Sec-Fetch-Site") == "same-origin"
-    if not same:
+    if not _ours(request):
         raise web.HTTPForbidden(text="This form came from another site.")
     given = (await request.post()).get(CSRF_FIELD)
     session = request.get(SESSION)
     login = request.path == "/login"
     expected = login_token(request) if login or session is None else session.csrf
-    if not expected or not isinstance(given, str) or not hmac.compare_digest(given, expected):
+    if not _same(given, expected):
+        if words := await _words(request):
+            return _returned(request, 403, words)
         raise web.HTTPForbidden(text="This form is too old. Go back, load the page again.")
     return await handler(request)
+
+
+def _ours(request: web.Request) -> bool:
+    """Whether one of our own pages sent a form."""
+    origin = request.headers.get("Origin")
+    if origin is None:
+        return request.headers.get("Sec-Fetch-Site") == "same-origin"
+    return origin == f"https://{request.host}"
+
+
+def _same(given: object, expected: str) -> bool:
+    if not expected or not isinstance(given, str):
+        return False
+    return hmac.compare_digest(given.encode(), expected.encode())
+
+
+async def _words(request: web.Request) -> str:
+    """What was written in a form that must not lose it."""
+    if request.method != "POST" or not has_words(request.match_info.handler):
+        return ""
+    return str((await request.post()).get("text", "")).replace("\r\n", "\n")
+
+
+async def _stopped(request: web.Request, path: str) -> web.StreamResponse:
+    """To the login or lock page; what was written is there again afterwards."""
+    words = await _words(request) if _ours(request) else ""
+    if not words.strip():
+        return _away(request, path)
+    site, form, stay = site_of(request), await request.post(), request.match_info["stay"]
+    session = request.get(SESSION)
+    if session is None:
+        session = site.sessions.past(request.cookies.get(COOKIE, ""))
+        if session is not None and not _enabled(site, session):
+            session = None
+    known = session is not None and session.person.role in _roles(request)
+    if session is None or not known or not _same(form.get(CSRF_FIELD), session.csrf):
+        return _returned(request, 401, words)
+    if not await asyncio.to_thread(site.kept.keep, session.person.actor, stay, words):
+        return _returned(request, 401, words)
+    raise web.HTTPSeeOther(f"{path}?next=/stays/{stay}/addendum")
+
+
+def _returned(
+    request: web.Request, status: int, words: str, message: str = _AWAY
+) -> web.StreamResponse:
+    """The words back to the page that sent them, where they cannot be kept."""
+    page = f"/stays/{request.match_info['stay']}/addendum"
+    text = site_of(request).templates.page(
+        "returned.html", request.get(SESSION), message=message, words=words, page=page
+    )
+    return web.Response(text=text, content_type="text/html", status=status)
+
+
+def _enabled(site: Site, session: Session) -> bool:
+    """Whether a session's account is still as it was when it began."""
+    if session.source != "local":
+        return True
+    known = site.users.person(session.person.name) if site.users is not None else None
+    return known == session.person
 
 
 def find_session(site: Site, request: web.Request, *, active: bool | None = None) -> Session | None:
@@ -145,10 +220,7 @@ def find_session(site: Site, request: web.Request, *, active: bool | None = None
     if active is None:
         active = not request.path.endswith("/live")
     session = site.sessions.find(token, active=active)
-    if session is None or session.source != "local":
-        return session
-    known = site.users.person(session.person.name) if site.users is not None else None
-    if known != session.person:
+    if session is not None and not _enabled(site, session):
         site.sessions.end(session)
         return None
     return session

@@ -56,6 +56,40 @@ class Addendum(Protocol):
         """When it was signed."""
         ...
 
+    @property
+    def note_sha256(self) -> str:
+        """Of the bytes that were signed."""
+        ...
+
+
+class SignedNote(Protocol):
+    """The signed note that addenda belong to."""
+
+    @property
+    def key(self) -> str:
+        """Of its letter."""
+        ...
+
+    @property
+    def title(self) -> str:
+        """In the chart."""
+        ...
+
+    @property
+    def author(self) -> str:
+        """Who signed it."""
+        ...
+
+    @property
+    def npi(self) -> str:
+        """Of the author."""
+        ...
+
+    @property
+    def signed_ns(self) -> int:
+        """When it was signed."""
+        ...
+
 
 class Signing(Protocol):
     """Rendering and attestation."""
@@ -80,11 +114,30 @@ class Signing(Protocol):
         """A stay's signed addenda, the first one first."""
         ...
 
-    async def addendum(self, stay: str, clinician: Clinician, text: str, number: int) -> Letter:
-        """Sign the addendum of a number to a signed note, and hand it to the outbox.
+    def signed_note(self, stay: str) -> SignedNote:
+        """The note of a stay that can be added to.
 
         Raises:
-            BadUse: there is no signed note, no text, or another addendum of that number.
+            BadUse: there is none.
+        """
+        ...
+
+    def preview_addendum(self, stay: str, clinician: Clinician, text: str) -> Rendered:
+        """The next addendum as it would be signed now.
+
+        Raises:
+            BadUse: it cannot be signed, and why.
+        """
+        ...
+
+    async def addendum(
+        self, stay: str, clinician: Clinician, text: str, number: int, sha256: str
+    ) -> Letter:
+        """Sign the addendum of a number exactly as previewed, and hand it to the outbox.
+
+        Raises:
+            BadUse: there is no signed note, no text, another addendum of that number, or it
+                is not what was previewed.
         """
         ...
 

@@ -14,6 +14,7 @@ from bayscribe.errors import BadUse, ConfigError
 from bayscribe_relay.pki import files
 from bayscribe_relay.web import (
     actions,
+    addenda,
     board,
     entry,
     guard,
@@ -26,6 +27,7 @@ from bayscribe_relay.web import (
 )
 from bayscribe_relay.web.audio import Playback
 from bayscribe_relay.web.config import WebConfig
+from bayscribe_relay.web.kept import KeptWords
 from bayscribe_relay.web.live import Live
 from bayscribe_relay.web.oidc import OpenIdProvider
 from bayscribe_relay.web.parts import Parts
@@ -51,6 +53,7 @@ _PARTS: Final = (
     actions,
     whereabouts,
     signature,
+    addenda,
     letters,
     packages,
 )
@@ -140,6 +143,7 @@ def _site(config: WebConfig, parts: Parts) -> Site:
         config=config,
         parts=parts,
         sessions=Sessions(parts.clinical.engine, config),
+        kept=KeptWords(parts.clinical.engine),
         users=PasswordFile(Path(config.users)) if config.users is not None else None,
         oidc=OpenIdProvider(config.oidc, config.url) if config.oidc is not None else None,
         templates=Templates(config.site, config.timezone),

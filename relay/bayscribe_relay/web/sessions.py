@@ -20,6 +20,9 @@ Source = Literal["local", "oidc"]
 _TOUCH_NS: Final = 5 * 10**9
 """How exactly the last use of a session is kept: a write for every request would be many."""
 
+KNOWN_S: Final = 86_400
+"""So long after its end a session still says whose it was: of that person's unsent words."""
+
 ADDRESS_FACTOR: Final = 4
 """An address may fail so many times as often as one name at it: it may be a proxy's."""
 NAME_FACTOR: Final = 10
@@ -79,7 +82,7 @@ class Sessions:
             "seen_ns": now,
             "locked": False,
         }
-        oldest = now - int(self._config.session_s * 1e9)
+        oldest = now - int((self._config.session_s + KNOWN_S) * 1e9)
         self._run(
             sa.delete(tables.sessions).where(tables.sessions.c.created_ns < oldest),
             sa.insert(tables.sessions).values(**row),
@@ -106,6 +109,16 @@ class Sessions:
             self._run(sa.update(tables.sessions).where(c.digest == digest).values(seen_ns=now))
         person = msgspec.json.decode(row.person, type=Person)
         return Session(digest, person, row.source, row.csrf, locked)
+
+    def past(self, token: str) -> Session | None:
+        """Whose session a cookie was or is, though it be over: it opens nothing."""
+        query = sa.select(tables.sessions).where(tables.sessions.c.digest == _digest(token))
+        with self._engine.connect() as link:
+            row = link.execute(query).first()
+        if row is None:
+            return None
+        person = msgspec.json.decode(row.person, type=Person)
+        return Session(row.digest, person, row.source, row.csrf, locked=True)
 
     def lock(self, session: Session) -> None:
         """Ask for the password before anything else."""

@@ -11,6 +11,7 @@ from aiohttp import web
 from bayscribe_relay.clinical import audit
 from bayscribe_relay.web.audio import Playback
 from bayscribe_relay.web.config import Role, WebConfig
+from bayscribe_relay.web.kept import KeptWords
 from bayscribe_relay.web.live import Live
 from bayscribe_relay.web.oidc import OpenIdProvider
 from bayscribe_relay.web.parts import Parts
@@ -30,6 +31,7 @@ class Site:
     config: WebConfig
     parts: Parts
     sessions: Sessions
+    kept: KeptWords
     users: PasswordFile | None
     oidc: OpenIdProvider | None
     templates: Templates
@@ -52,6 +54,7 @@ SITE: Final = web.AppKey("site", Site)
 SESSION: Final = web.RequestKey("session", Session)
 
 _ROLES: Final = "__bayscribe_roles__"
+_KEEPS: Final = "__bayscribe_keeps_words__"
 ANYBODY: Final = "anybody"
 
 
@@ -69,6 +72,17 @@ def public(handler: Handler) -> Handler:
     """A handler that needs no session."""
     setattr(handler, _ROLES, frozenset((ANYBODY,)))
     return handler
+
+
+def keeps_words(handler: Handler) -> Handler:
+    """A handler of a form whose field ``text`` must not be lost, whatever stops the request."""
+    setattr(handler, _KEEPS, True)
+    return handler
+
+
+def has_words(handler: object) -> bool:
+    """Whether :func:`keeps_words` has marked a handler."""
+    return bool(getattr(handler, _KEEPS, False))
 
 
 def roles_of(handler: object) -> frozenset[str]:

@@ -1,4 +1,4 @@
-"""Sessions and failed logins, in the relay's database: any relay on it knows them."""
+"""Sessions, failed logins and kept words, in the relay's database: any relay on it knows them."""
 
 import sqlalchemy as sa
 
@@ -25,3 +25,13 @@ failures = sa.Table(
     sa.Column("at_ns", sa.BigInteger, nullable=False),
 )
 """``subject`` is a digest of an account's name, an address, or both."""
+
+kept_words = sa.Table(
+    "web_kept_words",
+    metadata,
+    sa.Column("actor", sa.String(400), primary_key=True),
+    sa.Column("stay", sa.String(32), primary_key=True),
+    sa.Column("words", sa.Text, nullable=False),
+    sa.Column("at_ns", sa.BigInteger, nullable=False),
+)
+"""What a person had written of an addendum when the session ran out."""
