@@ -25,10 +25,11 @@ from bayscribe.units import SAMPLE_RATE, SampleIndex
 LONGEST = 10 * SAMPLE_RATE
 """Samples. A power cut loses at most the segment that is open."""
 
-LONGEST_TALK = 4 * SAMPLE_RATE
+LONGEST_TALK = 3 * SAMPLE_RATE
 """Samples of a segment in which somebody speaks: its words are on the clinician's page
-seconds after they were said, and a turn is told about a second behind its end. With 10 s
-the last twentieth of turns reached the relay 7 to 9 s late, with 4 s less than 4.5 s."""
+seconds after they were said, and a turn is told about a second behind its end. What the
+last twentieth of words waits for, docs/transcript.md says; recognition does not suffer, as
+the relay hears a segment together with what came before it."""
 
 SHORTEST = 2 * SAMPLE_RATE
 """Samples. Shorter ones cost more in headers and flash blocks than they save."""

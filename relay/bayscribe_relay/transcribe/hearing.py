@@ -15,14 +15,16 @@ from bayscribe_relay.transcribe.zone import Span, Zone
 
 log = logging.getLogger("bayscribe.transcribe")
 
-LEAD_S: Final = 0.3
-"""Audio before a segment that is given too: a word may begin before the cut."""
+CONTEXT_S: Final = 8.0
+"""Audio before a segment that is given too. Segments are short, so that their words are on the
+page soon; alone they would be heard out of context: 69.5 % word errors instead of 59.9 % in
+three minutes at 60 dB SPL. Whisper's encoder always works on 30 s, so this costs decoding alone."""
+
+_EDGE_S: Final = 0.6
+"""A word this near to the cut may have been heard in the segment before."""
 
 MOST_S: Final = 28.0
 """Whisper hears 30 s at a time; a segment has 10 at most."""
-
-_TRIES: Final = 2
-"""The same audio twice at most: what kills a recogniser twice is not given to a third."""
 
 
 class Hearing:
@@ -57,14 +59,12 @@ class Hearing:
             span.problem = span.problem or "no-audio"
             zone.count("segments-without-audio")
             return []
-        lead = self._lead(zone, span, audio)
-        pcm = np.concatenate([lead, audio[span.seq]])[: int(MOST_S * zone.rate)]
         if quiet(audio[span.seq]):
             zone.count("segments-quiet")
             return []
+        begin, stretches = self._listen(zone, span, audio)
         found: list[Word] = []
-        begin = (span.at - len(lead)) / zone.rate
-        for stretch in self._listen(zone, span, _at_rate(pcm, zone.rate)):
+        for stretch in stretches:
             why = refusal(stretch, self._gate)
             if why:
                 zone.count(f"dropped-{why}")
@@ -75,30 +75,43 @@ class Hearing:
             ]
         return _new(found, zone, span)
 
-    def _listen(self, zone: Zone, span: Span, pcm: Pcm) -> tuple[Stretch, ...]:
-        for left in reversed(range(_TRIES)):
-            try:
-                return self._recogniser.listen(pcm)
-            except RecogniserFailed as error:
-                if left == 0:
-                    span.problem = error.code
-                    zone.count("segments-failed")
-                    log.error("record %d is not transcribed: %s", span.seq, error)  # noqa: TRY400
-        return ()
+    def _listen(
+        self, zone: Zone, span: Span, audio: Mapping[int, Pcm]
+    ) -> tuple[float, tuple[Stretch, ...]]:
+        """What is heard, and from where on in seconds; nothing if it fails twice.
 
-    def _lead(self, zone: Zone, span: Span, audio: Mapping[int, Pcm]) -> Pcm:
-        """The end of the segment directly before, as far as it is there."""
-        wanted = int(LEAD_S * zone.rate)
-        for before in zone.spans:
-            if before.at + before.samples == span.at and before.seq in audio:
-                return audio[before.seq][-wanted:]
-        return np.zeros(0, np.int16)
+        What kills a recogniser may lie in the context: the second time the segment is alone.
+        """
+        context = _context(zone, span, audio)
+        for before in (context, context[:0]):
+            pcm = np.concatenate([before, audio[span.seq]])[: int(MOST_S * zone.rate)]
+            try:
+                stretches = self._recogniser.listen(_at_rate(pcm, zone.rate))
+            except RecogniserFailed as error:
+                why = error
+            else:
+                return (span.at - len(before)) / zone.rate, stretches
+        span.problem = why.code
+        zone.count("segments-failed")
+        log.error("record %d is not transcribed: %s", span.seq, why)
+        return 0.0, ()
+
+
+def _context(zone: Zone, span: Span, audio: Mapping[int, Pcm]) -> Pcm:
+    """What was heard before the segment without a gap, as far as it is there."""
+    wanted, at = int(CONTEXT_S * zone.rate), span.at
+    pieces = [np.zeros(0, np.int16)]
+    for before in sorted(zone.spans, key=lambda each: -each.at):
+        if wanted > 0 and before.at + before.samples == at and before.seq in audio:
+            pieces.append(audio[before.seq][-wanted:])
+            wanted, at = wanted - len(pieces[-1]), before.at
+    return np.concatenate(pieces[::-1])
 
 
 def _new(found: list[Word], zone: Zone, span: Span) -> list[Word]:
-    """Without the words that lie in the lead, or were heard there in the segment before."""
+    """Without the words of the context, or heard at the cut already in the segment before."""
     begin = span.at / zone.rate
-    before = [word for word in zone.words if abs(word.end - begin) < 2 * LEAD_S]
+    before = [word for word in zone.words if abs(word.end - begin) < _EDGE_S]
     kept = []
     for word in found:
         again = any(_bare(word) == _bare(each) and word.start < each.end + 0.05 for each in before)
