@@ -1,173 +1,31 @@
 """The whole way of a note in a real browser; and what a checker says of every page."""
 
-import json
-import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+import hashlib
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 from msgspec.structs import replace
 from selenium import webdriver
-from selenium.common.exceptions import (
-    ElementClickInterceptedException,
-    NoSuchElementException,
-    StaleElementReferenceException,
-)
-from selenium.webdriver.chrome.service import Service
 from selenium.webdriver.common.by import By
 from selenium.webdriver.common.keys import Keys
-from selenium.webdriver.remote.webelement import WebElement
-from selenium.webdriver.support.ui import WebDriverWait
 
 from bayscribe_relay.clinical import audit
 from bayscribe_relay.clinical.drafts import Dropped
-from bayscribe_relay.writeback.states import Event
+from bayscribe_relay.web import tables
+from bayscribe_relay.writeback.states import Event, State
 from web import demo_stay
 from web.web_rig import PASSWORD, Rig, committed
+from web.web_screen import STAY, Screen, screen, started
 
-AXE = Path(__file__).resolve().parents[2] / ".build" / "web" / "node_modules" / "axe-core"
-FLAGS = (
-    "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run",
-    "--disable-background-networking", "--disable-component-update", "--disable-sync",
-    "--disable-dev-shm-usage", "--ignore-certificate-errors", "--window-size=1440,900",
-    "--autoplay-policy=no-user-gesture-required",
-)  # fmt: skip
-PATIENCE_S = 90
-STAY = f"/stays/{demo_stay.STAY}"
-
-
-class Screen:
-    """A browser and what a person does with it."""
-
-    def __init__(self, driver: webdriver.Chrome, url: str) -> None:
-        self.driver = driver
-        self.url = url
-
-    def open(self, path: str) -> None:
-        self.driver.get(self.url + path)
-
-    def sign_in(self, name: str = "okafor") -> None:
-        self.open("/login")
-        self.find("#name").send_keys(name)
-        self.find("#password").send_keys(PASSWORD)
-        self.find("main form button").click()
-        self.until(lambda: "/login" not in self.driver.current_url, "signed in")
-
-    def find(self, css: str) -> WebElement:
-        return self.driver.find_element(By.CSS_SELECTOR, css)
-
-    def text(self, css: str) -> str:
-        """What stands there, once spaces are one; the page may replace it at any time."""
-        found = self.driver.execute_script(
-            "return document.querySelector(arguments[0])?.innerText ?? ''", css
-        )
-        return " ".join(str(found).split())
-
-    def attribute(self, css: str, name: str) -> str:
-        """An attribute of the first such element."""
-        found = self.driver.execute_script(
-            "return document.querySelector(arguments[0])?.getAttribute(arguments[1]) ?? ''",
-            css,
-            name,
-        )
-        return str(found)
-
-    def until(self, condition: Callable[[], object], what: str) -> None:
-        wait: WebDriverWait[webdriver.Chrome] = WebDriverWait(
-            self.driver, PATIENCE_S, 0.05, ignored_exceptions=(StaleElementReferenceException,)
-        )
-        wait.until(lambda _: condition(), what)
-
-    def until_text(self, css: str, words: str) -> None:
-        self.until(lambda: words in self.text(css), f"{words} in {css}")
-
-    def live(self) -> None:
-        """Until the page's stream is open."""
-        body = self.find("body")
-        self.until(lambda: body.get_attribute("data-connected") == "yes", "live")
-
-    def click(self, where: str) -> None:
-        """As a hand does, wherever the page has scrolled to, though it be replaced meanwhile.
-
-        Args:
-            where: CSS, or XPath if it begins with ``//``.
-        """
-        by = By.XPATH if where.startswith("//") else By.CSS_SELECTOR
-
-        def done() -> bool:
-            try:
-                element = self.driver.find_element(by, where)
-                self.driver.execute_script(
-                    "arguments[0].scrollIntoView({block: 'center', behavior: 'instant'})", element
-                )
-                element.click()
-            except (
-                StaleElementReferenceException,
-                ElementClickInterceptedException,
-                NoSuchElementException,
-            ):
-                return False
-            return True
-
-        self.until(done, f"a click on {where}")
-
-    def size(self, width: int, height: int, scale: float = 1.0) -> None:
-        metrics = {"width": width, "height": height, "deviceScaleFactor": scale, "mobile": False}
-        self.driver.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", metrics)
-
-    def errors(self) -> list[str]:
-        """What the browser complained about: scripts, styles, anything that CSP stopped."""
-        return [str(entry["message"]) for entry in self.driver.get_log("browser")]  # type: ignore[no-untyped-call]  # selenium's
-
-    def violations(self) -> list[str]:
-        """Accessibility violations that axe calls serious or critical."""
-        self.driver.execute_script((AXE / "axe.min.js").read_text())
-        tags = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "best-practice"]
-        found = self.driver.execute_async_script(
-            "const done = arguments[arguments.length - 1];"
-            "axe.run(document, {runOnly: {type: 'tag', values: JSON.parse(arguments[0])}})"
-            ".then((r) => done(JSON.stringify(r.violations)), (e) => done(JSON.stringify("
-            "[{id: String(e), impact: 'critical', nodes: []}])));",
-            json.dumps(tags),
-        )
-        violations: list[dict[str, Any]] = json.loads(found)
-        return [
-            f"{v['id']}: {[n['html'][:120] for n in v['nodes'][:3]]}"
-            for v in violations
-            if v["impact"] in ("serious", "critical")
-        ]
+ADDENDUM = f"{STAY}/addendum"
+LONG = "Wordwithoutanyspace" * 12 + "\nThe cough began on Monday." * 60
 
 
 @pytest.fixture(scope="module")
 def chromium(tmp_path_factory: pytest.TempPathFactory) -> Iterator[webdriver.Chrome]:
-    options = webdriver.ChromeOptions()
-    options.binary_location = "/usr/bin/chromium"
-    for flag in (*FLAGS, f"--user-data-dir={tmp_path_factory.mktemp('chromium')}"):
-        options.add_argument(flag)
-    options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
-    driver = webdriver.Chrome(options=options, service=Service("/usr/bin/chromedriver"))
-    driver.set_script_timeout(PATIENCE_S)
-    try:
+    with started(tmp_path_factory.mktemp("chromium")) as driver:
         yield driver
-    finally:
-        driver.quit()
-
-
-@contextmanager
-def screen(
-    driver: webdriver.Chrome, folder: Path, turns: int | None = None
-) -> Iterator[tuple[Screen, Rig]]:
-    with Rig.in_thread(folder, time.time_ns(), turns) as rig:
-        driver.delete_all_cookies()
-        shown = Screen(driver, rig.url)
-        shown.size(1440, 900)
-        shown.errors()
-        try:
-            yield shown, rig
-        finally:
-            driver.get("about:blank")
 
 
 def test_from_the_first_word_to_the_green_badge(chromium: webdriver.Chrome, tmp_path: Path) -> None:
@@ -318,6 +176,98 @@ def _signed_and_green(page: Screen, rig: Rig) -> None:
     assert page.attribute("#badge .badge", "class") == "badge green"
 
 
+def _file(page: Screen, rig: Rig) -> str:
+    """The note is signed on its page, and read back from the chart; the key of its letter."""
+    demo_stay.decide(rig.clinical)
+    page.open(f"{STAY}/sign")
+    page.click("form.sign button")
+    page.until_text("#badge", "On its way")
+    draft = rig.clinical.draft(demo_stay.STAY)
+    assert draft is not None
+    rig.happen(draft.signed_key, Event.COMMIT, answer=committed(draft.signed_key))
+    return draft.signed_key
+
+
+@pytest.mark.parametrize("scripts", [True, False], ids=["scripts", "no-scripts"])
+def test_an_addendum_is_looked_at_then_signed_and_green_once_it_is_read_back(
+    chromium: webdriver.Chrome, tmp_path: Path, scripts: bool
+) -> None:
+    off = {"value": not scripts}
+    with screen(chromium, tmp_path) as (page, rig):
+        page.sign_in()
+        key = _file(page, rig)
+        page.driver.execute_cdp_cmd("Emulation.setScriptExecutionDisabled", off)
+        try:
+            page.open(STAY)
+            page.until_text("#badge", "In the chart")
+            page.click(".sign a")
+            page.until_text("main", key)
+            _addendum_is_signed(page, rig, key)
+        finally:
+            page.driver.execute_cdp_cmd("Emulation.setScriptExecutionDisabled", {"value": False})
+        assert page.errors() == []
+
+
+def _addendum_is_signed(page: Screen, rig: Rig, key: str) -> None:
+    """By keyboard alone, after a look at what will be in the chart."""
+    page.tab_to("#text")
+    page.focused().send_keys("The cough began", Keys.ENTER, "on Tuesday.")
+    page.tab_to("#look")
+    page.focused().send_keys(Keys.ENTER)
+    page.until_text("pre.note", "The cough began on Tuesday.")
+    page.tab_to("#text")
+    page.focused().send_keys(Keys.CONTROL, "a")
+    page.focused().send_keys("The cough began", Keys.ENTER, "on Monday.")
+    page.tab_to("#look")
+    page.focused().send_keys(Keys.ENTER)
+    page.until_text("pre.note", "The cough began on Monday.")
+    page.keep("addendum")
+    shown = str(page.find("pre.note").get_property("textContent"))
+    assert "The cough began\non Monday." in shown
+    assert "Author: Adaeze Okafor, NPI 1234567893" in shown
+    assert f"Relates to the note with the key {key}." in shown
+    page.tab_to("#sign")
+    page.focused().send_keys(Keys.ENTER)
+    page.until_text("#a-1", "Addendum 1, signed")
+    (letter,) = rig.outbox.letters([State.QUEUED])
+    assert letter.note_sha256 == hashlib.sha256(shown.encode()).hexdigest()
+    for event, more, colour in (
+        (None, {}, "amber"),
+        (Event.PARK, {"reason": "no answer within 10 s"}, "amber"),
+        (Event.COMMIT, {"answer": committed(letter.key)}, "green"),
+    ):
+        if event is not None:
+            rig.happen(letter.key, event, **more)
+            page.open(ADDENDUM)
+        assert page.attribute(".badge", "class") == f"badge {colour}"
+    assert "In the chart" in page.text(".badge")
+
+
+def test_a_session_that_locks_while_an_addendum_is_typed_loses_no_word(
+    chromium: webdriver.Chrome, tmp_path: Path
+) -> None:
+    with screen(chromium, tmp_path) as (page, rig):
+        page.sign_in()
+        _file(page, rig)
+        page.open(ADDENDUM)
+        page.find("#text").send_keys("The cough began", Keys.ENTER, "on Monday.")
+        with rig.clinical.engine.begin() as link:
+            link.execute(tables.sessions.update().values(locked=True))
+        page.click("#look")
+        page.until_text("h1", "Locked")
+        assert "cough" not in page.driver.page_source
+        page.find("#password").send_keys(PASSWORD)
+        page.click("form[action='/unlock'] button")
+        page.until_text("main", "You wrote these words before your session ran out")
+        words = page.find("#text").get_property("value")
+        assert words == "The cough began\non Monday."
+        page.click("#look")
+        page.until_text("pre.note", "The cough began on Monday.")
+        assert rig.outbox.letters([State.QUEUED]) == []
+        # A hint about the lock page's form for password managers is no error.
+        assert [words for words in page.errors() if "[DOM]" not in words] == []
+
+
 def test_a_dropped_sentence_of_a_model_is_seen_and_is_no_part_of_the_note(
     chromium: webdriver.Chrome, tmp_path: Path
 ) -> None:
@@ -365,9 +315,24 @@ def test_no_page_has_a_serious_violation_at_any_size(
             for path in ("/board", STAY, f"{STAY}/sign", f"{STAY}/corrections"):
                 page.open(path)
                 found[f"{path} at {width}"] = page.violations() if path == STAY else []
-                wide = page.driver.execute_script("return document.documentElement.scrollWidth")
-                assert wide <= width, f"{path} scrolls sideways at {width} px"
-        del rig
+                page.stays_within(width)
+        page.size(1440, 900)
+        _file(page, rig)
+        for width, scale in ((1440, 1), (360, 2), (720, 2)):
+            page.size(width, 740, scale)
+            page.open(ADDENDUM)
+            found[f"addendum at {width}"] = page.violations()
+            page.stays_within(width)
+            for words in (LONG, " "):
+                page.look_at(words)
+                found[f"addendum, {words[:4]!r}, at {width}"] = page.violations()
+                page.stays_within(width)
+        page.open(ADDENDUM)
+        page.driver.delete_all_cookies()
+        page.look_at(LONG)
+        assert "signed out" in page.text("main")
+        found["words returned"] = page.violations()
+        page.stays_within(720)
     assert {path: words for path, words in found.items() if words} == {}
 
 
@@ -378,30 +343,15 @@ def test_the_stay_is_worked_with_the_keyboard_alone(
         page.sign_in()
         page.open(STAY)
         page.live()
-
-        def focused() -> WebElement:
-            return page.driver.switch_to.active_element
-
-        def tab_to(css: str) -> None:
-            for _ in range(400):
-                focused().send_keys(Keys.TAB)
-                if page.driver.execute_script(
-                    "return document.activeElement.matches(arguments[0])", css
-                ):
-                    outline = focused().value_of_css_property("outline-style")
-                    assert outline == "solid", f"focus is not seen on {css}"
-                    return
-            raise AssertionError(f"{css} is not reached")
-
         page.find("body").send_keys(Keys.TAB)
-        assert focused().get_attribute("class") == "skip"
-        tab_to("#d-icd-1 button[value=reject]")
-        focused().send_keys(Keys.ENTER)
+        assert page.focused().get_attribute("class") == "skip"
+        page.tab_to("#d-icd-1 button[value=reject]")
+        page.focused().send_keys(Keys.ENTER)
         page.until(lambda: "rejected" in page.attribute("#d-icd-1", "class"), "rejected")
-        tab_to("#turns details.speaker summary")
-        focused().send_keys(Keys.ENTER)
+        page.tab_to("#turns details.speaker summary")
+        page.focused().send_keys(Keys.ENTER)
         assert page.driver.find_elements(By.CSS_SELECTOR, "details.speaker[open]")
-        focused().send_keys(Keys.ESCAPE)
+        page.focused().send_keys(Keys.ESCAPE)
         page.until(
             lambda: not page.driver.find_elements(By.CSS_SELECTOR, "details.speaker[open]"), "shut"
         )
