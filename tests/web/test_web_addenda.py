@@ -1,5 +1,7 @@
 """What is added to a note that is in the chart: looked at, then signed, once, by a clinician."""
 
+import dataclasses
+import hashlib
 import re
 from pathlib import Path
 
@@ -7,6 +9,8 @@ import pytest
 from msgspec.structs import replace
 
 from bayscribe.errors import StorageError
+from bayscribe_relay.attest.signing import Signing
+from bayscribe_relay.web.parts import Parts
 from bayscribe_relay.writeback.states import Event, State
 from web import demo_stay
 from web.web_addendum import LOOK, PAGE, WORDS, added, field, filed, preview, signed, written
@@ -56,6 +60,35 @@ def test_an_addendum_is_looked_at_and_then_signed_exactly_as_shown_and_only_once
         assert "badge green" in await browser.get(PAGE)
 
     tell(tmp_path, story)
+
+
+class Attested(Rig):
+    """With the signatures of the product, where the others' are plain."""
+
+    @property
+    def parts(self) -> Parts:
+        signing = Signing(self.clinical, hl7_only={"demo"})
+        return dataclasses.replace(super().parts, signing=signing)
+
+
+def test_the_preview_is_what_the_letter_carries(tmp_path: Path) -> None:
+    async def story(browser: Browser, rig: Rig) -> None:
+        key = await filed(browser, rig)
+        page = await browser.post(LOOK, text=WORDS.replace("\n", "\r\n"))
+        shown, digest = preview(page), field(page, "sha256")
+        assert WORDS in shown
+        assert f"Relates to the note with the key {key}." in shown
+        for _ in range(2):
+            await browser.post(PAGE, number="1", text=WORDS, sha256=digest)
+            assert browser.status == 303
+        (letter,) = rig.outbox.letters([State.QUEUED])
+        assert letter.note_sha256 == digest == hashlib.sha256(shown.encode()).hexdigest()
+        move(rig, "M-other")
+        page = await browser.post(LOOK, text="More.")
+        assert (browser.status, written(page)) == (400, "More.")
+        assert "come to another chart" in page
+
+    tell(tmp_path, story, Attested, audio=True)
 
 
 def test_what_was_not_looked_at_is_not_signed(tmp_path: Path) -> None:

@@ -67,11 +67,11 @@ class Browser:
 Story = Callable[[Browser, Rig], Awaitable[None]]
 
 
-def tell(folder: Path, story: Story, **changes: Any) -> None:  # noqa: ANN401 - fields of the configuration
+def tell(folder: Path, story: Story, kind: type[Rig] = Rig, **changes: Any) -> None:  # noqa: ANN401 - fields of the configuration
     """Run a story in a browser over the pages."""
 
     async def run() -> None:
-        async with Rig.running(folder, time.time_ns(), **({"audio": False} | changes)) as rig:
+        async with kind.running(folder, time.time_ns(), **({"audio": False} | changes)) as rig:
             browser = Browser(rig)
             try:
                 await story(browser, rig)
