@@ -17,6 +17,7 @@ BENCHMARKS = {
     "ingest": "records and connections a second that a relay takes in durably",
     "prompt_quiet": "how often a prompt would begin while somebody speaks, on the scenes",
     "transcript": "word errors, cost and latency of the transcript on the committed scenes",
+    "prompts": "from an event in the record to the prompt on the page",
     "tracer": "events a second that the tracer judges, and memory of open encounters",
     "tracer_speech": "precision and recall of what the tracer hears in labelled utterances",
     "writeback.latency": "signed to verified in the chart, against polling",

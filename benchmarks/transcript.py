@@ -282,7 +282,7 @@ def _noise_file(path: Path, totals: dict[str, float]) -> None:
     beam = np.concatenate([each.pcm for each in own])
     seconds = len(beam) // RATE
     every: list[Turn] = [turn(k + 1, k, k + 1) for k in range(seconds)]
-    wrong = cut(beam, every, [float(k) for k in range(10, seconds, 10)])
+    wrong = cut(beam, every, [float(k) for k in range(3, seconds, 3)])
     for name, made in (("own", own), ("wrong", wrong)):
         found, counts = transcribed(made)
         texts = [u.text for u in found if u.words]
