@@ -278,7 +278,9 @@ def _noise_file(path: Path, totals: dict[str, float]) -> None:
     timed = _through(path, Assembly(profile.geometry, (), None), profile)
     own = [each for _, each in timed]
     totals["minutes"] += soundfile.info(path).duration / 60
-    totals["turn_s"] += sum(t.end - t.start for each in own for t in each.turns) / RATE
+    turns = [t for each in own for t in each.turns]
+    revised = {t.revises for t in turns}
+    totals["turn_s"] += sum(t.end - t.start for t in turns if t.id not in revised) / RATE
     beam = np.concatenate([each.pcm for each in own])
     seconds = len(beam) // RATE
     every: list[Turn] = [turn(k + 1, k, k + 1) for k in range(seconds)]

@@ -22,6 +22,7 @@ from msgspec import Meta, Struct
 
 from bayscribe import settings
 from bayscribe.errors import ConfigError
+from bayscribe_relay.smart.backend import BackendClient
 
 Port = Annotated[int, Meta(ge=0, le=65_535)]
 Seconds = Annotated[float, Meta(gt=0)]
@@ -122,6 +123,7 @@ class FhirConfig(Struct, frozen=True, forbid_unknown_fields=True):
         tls: of the endpoint.
         bearer_file: file with the token that a notification must carry.
         read_bearer_file: file with a token for reads.
+        smart: who the feed is where reads ask for SMART Backend Services.
         ca: authority of the EMR's certificate.
         certificate: client certificate for reads over mutual TLS.
         key: its key.
@@ -137,6 +139,7 @@ class FhirConfig(Struct, frozen=True, forbid_unknown_fields=True):
     tls: FeedTls | None = None
     bearer_file: str | None = None
     read_bearer_file: str | None = None
+    smart: BackendClient | None = None
     ca: str | None = None
     certificate: str | None = None
     key: str | None = None
@@ -159,13 +162,20 @@ class FhirConfig(Struct, frozen=True, forbid_unknown_fields=True):
             raise ConfigError(
                 "feed.fhir: certificate and key belong together", "give both or neither"
             )
+        if self.smart is not None and self.read_bearer_file is not None:
+            raise ConfigError(
+                "feed.fhir: both read_bearer_file and smart say who reads", "give one of them"
+            )
         files = {
             name: str(base / value)
             for name in ("bearer_file", "read_bearer_file", "ca", "certificate", "key")
             if (value := getattr(self, name)) is not None
         }
         tls = self.tls.beside(base) if self.tls is not None else None
-        return msgspec.structs.replace(self, tls=tls, **files)
+        smart = self.smart
+        if smart is not None:
+            smart = msgspec.structs.replace(smart, private_key=str(base / smart.private_key))
+        return msgspec.structs.replace(self, tls=tls, smart=smart, **files)
 
 
 class FeedConfig(Struct, frozen=True, forbid_unknown_fields=True):

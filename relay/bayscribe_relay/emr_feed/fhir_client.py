@@ -13,6 +13,8 @@ import msgspec
 from bayscribe.errors import ConfigError
 from bayscribe_relay.emr_feed.config import FhirConfig
 from bayscribe_relay.emr_feed.fhir_notice import Resource, decode, entries
+from bayscribe_relay.http_body import whole
+from bayscribe_relay.smart.backend import BackendTokens, NoToken
 
 _CACHE_MAX: Final = 2_000
 _CACHE_S: Final = 30.0
@@ -35,11 +37,12 @@ class FhirReader:
         config: base URL, credentials, time-out.
 
     Raises:
-        ConfigError: a token or certificate cannot be read.
+        ConfigError: a token, key or certificate cannot be read.
     """
 
     def __init__(self, config: FhirConfig) -> None:
         self._base = config.base.rstrip("/")
+        self._tokens = BackendTokens(self._base, config.smart) if config.smart else None
         headers = {"Accept": "application/fhir+json"}
         if config.read_bearer_file is not None:
             headers["Authorization"] = f"Bearer {token(config.read_bearer_file)}"
@@ -133,12 +136,10 @@ class FhirReader:
         return ""
 
     async def _get(self, url: str) -> Resource:
-        try:
-            async with self._session.get(url, allow_redirects=False) as answer:
-                status = answer.status
-                body = await answer.content.read(_BODY_MAX)
-        except (aiohttp.ClientError, TimeoutError, OSError) as error:
-            raise NotNow(type(error).__name__) from None
+        status, body = await self._answer(url)
+        if status == 401 and self._tokens is not None:
+            self._tokens.forget()
+            status, body = await self._answer(url)
         if status in (401, 403, 408, 429) or status >= 500:
             raise NotNow(f"HTTP {status}")
         if status != 200:
@@ -150,6 +151,16 @@ class FhirReader:
         if not isinstance(found, dict):
             raise NotThere("the answer is no resource")
         return found
+
+    async def _answer(self, url: str) -> tuple[int, bytes]:
+        try:
+            headers = await self._tokens.headers(self._session) if self._tokens is not None else {}
+            async with self._session.get(url, headers=headers, allow_redirects=False) as answer:
+                return answer.status, await whole(answer, _BODY_MAX)
+        except NoToken as why:
+            raise NotNow(str(why)) from None
+        except (aiohttp.ClientError, TimeoutError, OSError) as error:
+            raise NotNow(type(error).__name__) from None
 
 
 def _goes_on(bundle: Resource) -> bool:

@@ -26,6 +26,7 @@ from joserfc.jwk import KeySet
 from msgspec import Struct
 
 from bayscribe.errors import BadUse, ConfigError, LinkError
+from bayscribe_relay.http_body import whole
 from bayscribe_relay.web.config import OidcConfig, Role
 from bayscribe_relay.web.people import Person
 from bayscribe_relay.writeback.note import npi_valid
@@ -240,7 +241,7 @@ class OpenIdProvider:
                 aiohttp.ClientSession(timeout=_TIMEOUT) as client,
                 client.request(method, url, ssl=self._tls, allow_redirects=False, **more) as answer,
             ):
-                body = await answer.content.read(_MOST_BYTES)
+                body = await whole(answer, _MOST_BYTES)
                 if answer.status != 200:
                     raise LinkError(
                         f"the OpenID provider answered {answer.status}", "begin again", code="oidc"

@@ -15,6 +15,7 @@ from bayscribe_relay.gateway.config import SiteConfig
 from bayscribe_relay.gateway.fhir.authorization import Authorization
 from bayscribe_relay.gateway.limiter import RateLimiter, retry_after
 from bayscribe_relay.gateway.outcome import TryAgain
+from bayscribe_relay.http_body import TooLong, whole
 
 FHIR_JSON: Final = "application/fhir+json"
 ANSWER_MAX: Final = 24 * 1024 * 1024
@@ -171,18 +172,9 @@ class FhirClient:
 
 
 async def _read(response: aiohttp.ClientResponse) -> Json | None:
-    content = await response.content.read(ANSWER_MAX + 1)
-    chunks = [content]
-    size = len(content)
-    while content and size <= ANSWER_MAX:
-        content = await response.content.read(ANSWER_MAX + 1)
-        chunks.append(content)
-        size += len(content)
-    if size > ANSWER_MAX:
-        return None
     try:
-        body = msgspec.json.decode(b"".join(chunks))
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        body = msgspec.json.decode(await whole(response, ANSWER_MAX))
+    except (TooLong, msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return None
     return body if isinstance(body, dict) else None
 
