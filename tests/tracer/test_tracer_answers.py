@@ -26,8 +26,6 @@ def stated(question: str, answer: str) -> list[str]:
         ("Would you like an interpreter?", "No, thank you.", "patient_declined_interpreter"),
         ("Would you like us to do an HIV test?", "No.", "hiv_declined"),
         ("Do you want to be tested for hepatitis C?", "No.", "hcv_declined"),
-        ("Are you having thoughts of hurting yourself?", "No, never.", "suicide_screen_done"),
-        ("Any thoughts of suicide?", "Yes.", "suicide_screen_done"),
         ("Do you agree to the procedure?", "Yes.", "informed_consent"),
         ("Would you accept a blood transfusion?", "No.", "transfusion_consent"),
         ("Did the medics give him TXA?", "Yes.", "txa_prehospital"),
@@ -43,13 +41,12 @@ def test_what_is_asked_and_answered_is_stated(question: str, answer: str, concep
         ("Did you take any aspirin at home?", "No."),
         ("Are you on any antibiotics?", "No."),
         ("Any chance you could be pregnant?", "No."),  # a denial is no test
-        ("Are you having thoughts of hurting yourself?", "Maybe."),
+        ("Any thoughts of suicide?", "No."),  # one question is no screen
         ("Would you like an interpreter?", "Yes."),
         ("Would you like us to do an HIV test?", "Yes, please."),
         ("Do you agree to the procedure?", "No."),
         ("Do you agree to the procedure?", "I don't know."),
         ("Did the medics give him TXA?", "What?"),
-        ("Have you been hurting yourself at the gym?", "Maybe."),
     ],
 )
 def test_the_other_answer_or_a_doubtful_one_states_nothing(question: str, answer: str) -> None:
