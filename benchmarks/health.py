@@ -7,20 +7,23 @@ noise, matched within 1 dB. Beside it the array's clock, seen with scheduling ji
 
 With ``--exchanges N`` instead: in N such bays two channels change places after two minutes; how
 soon the channel check names both. Opposite microphones of a square are told from neighbours,
-since their exchange is a mirror of the array: only what was heard before can show it.
+since their exchange is a mirror of the array: only what was heard before can show it. With
+``--recordings`` the same in the repository's recorded scenes, every pair, after half a minute.
 """
 
 import argparse
 import os
 import time
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from itertools import combinations
+from pathlib import Path
 
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # small matrices; before numpy is loaded
 
 import numpy as np
+import soundfile
 from numpy.typing import NDArray
 
 from bayscribe.audio.channel_check import ChannelCheck
@@ -38,6 +41,9 @@ FULL_SCALE = 32_768.0
 SELF_NOISE_DB_SPL = 32.0
 SPEED_OF_SOUND = 343.2
 EXCHANGED_AT_S, WATCHED_S = 120, 600
+RECORDING_EXCHANGED_AT_S = 30
+SCENES = Path(__file__).resolve().parents[1] / "tests" / "scenes"
+PROFILES = {4: "circle-4-32mm.toml", 6: "circle-6-46mm.toml"}
 
 
 class Bay:
@@ -182,17 +188,17 @@ def simulate(hours: float, array: str, seed: int) -> Counter[str]:
     return raised
 
 
-def named_after(array: str, seed: int, pair: tuple[int, int]) -> tuple[float | None, bool]:
-    """Exchange two channels of a bay; seconds until both are named, and whether wrong ones were.
+def named_after(
+    mics: NDArray[np.float64], sound: Iterable[Pcm], pair: tuple[int, int], at_s: float
+) -> tuple[float | None, bool]:
+    """Exchange two channels; seconds until both are named, and whether wrong ones were.
 
     Naming them as one of several pairs that would look the same is vague, and not wrong.
     """
-    profile = load_profile(array)
-    check, wrong = ChannelCheck(profile.geometry), False
-    at = 0
-    for pcm in Bay(profile, seed).scenes():
+    check, wrong, at = ChannelCheck(mics), False, 0
+    for pcm in sound:
         for offset in range(0, len(pcm), 4000):
-            piece, since = pcm[offset : offset + 4000], at - EXCHANGED_AT_S * SAMPLE_RATE
+            piece, since = pcm[offset : offset + 4000], at - at_s * SAMPLE_RATE
             if since >= 0:
                 piece = piece.copy()
                 piece[:, list(pair)] = piece[:, [pair[1], pair[0]]]
@@ -202,30 +208,46 @@ def named_after(array: str, seed: int, pair: tuple[int, int]) -> tuple[float | N
             if named >= set(pair) and since >= 0:
                 return (since + len(piece)) / SAMPLE_RATE, wrong
             wrong |= bool(named)
-            if since > WATCHED_S * SAMPLE_RATE:
-                break
-        if at > (EXCHANGED_AT_S + WATCHED_S) * SAMPLE_RATE:
+        if at > (at_s + WATCHED_S) * SAMPLE_RATE:
             break
     return None, wrong
 
 
-def exchanges(count: int, array: str, seed: int) -> None:
-    """Print how soon exchanged channels are named, by what the geometry can see."""
-    mics = load_profile(array).geometry
-    mics = mics - mics.mean(axis=0)
-    pairs = list(combinations(range(len(mics)), 2))
-    found: dict[str, list[tuple[float | None, bool]]] = {}
+Trial = tuple[NDArray[np.float64], Iterable[Pcm], tuple[int, int], float]
+
+
+def of_bays(count: int, array: str, seed: int) -> Iterator[Trial]:
+    """Synthetic bays, each with another pair."""
+    profile = load_profile(array)
+    pairs = list(combinations(range(len(profile.geometry)), 2))
     for trial in range(count):
-        pair = pairs[trial % len(pairs)]
-        opposite = len(mics) == 4 and np.allclose(mics[pair[0]], -mics[pair[1]], atol=1e-4)
-        kind = "opposite" if opposite else "others"
-        found.setdefault(kind, []).append(named_after(array, seed + trial, pair))
+        sound = Bay(profile, seed + trial).scenes()
+        yield profile.geometry, sound, pairs[trial % len(pairs)], EXCHANGED_AT_S
+
+
+def of_recordings() -> Iterator[Trial]:
+    """The repository's scenes, each with every pair."""
+    for path in sorted(SCENES.glob("sepsis-*/mics.flac")):
+        pcm = soundfile.read(path, dtype="int16")[0]
+        mics = load_profile(str(SCENES / PROFILES[pcm.shape[1]])).geometry
+        for pair in combinations(range(len(mics)), 2):
+            yield mics, [pcm], pair, RECORDING_EXCHANGED_AT_S
+
+
+def exchanges(trials: Iterable[Trial]) -> None:
+    """Print how soon exchanged channels are named, by what the geometry can see."""
+    found: dict[str, list[tuple[float | None, bool]]] = {}
+    for mics, sound, pair, at_s in trials:
+        centred = mics - mics.mean(axis=0)
+        mirror = len(mics) == 4 and np.allclose(centred[pair[0]], -centred[pair[1]], atol=1e-4)
+        kind = f"{len(mics)} microphones, {'opposite' if mirror else 'others'}"
+        found.setdefault(kind, []).append(named_after(mics, sound, pair, at_s))
     for kind, seen in sorted(found.items()):
         after = [seconds for seconds, _ in seen if seconds is not None]
         shares = [sum(s <= within for s in after) for within in (5.0, 60.0, WATCHED_S)]
         others = sum(wrong for _, wrong in seen)
         print(
-            f"{kind:9} of {len(seen)}: named within 5 s {shares[0]}, 60 s {shares[1]}, "
+            f"{kind:23} of {len(seen)}: named within 5 s {shares[0]}, 60 s {shares[1]}, "
             f"{WATCHED_S:.0f} s {shares[2]}; named other ones before {others}",
             flush=True,
         )
@@ -238,9 +260,13 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--array", default="circle-4-32mm")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--exchanges", type=int, default=0, metavar="N")
+    parser.add_argument("--recordings", action="store_true")
     options = parser.parse_args(argv if argv is not None else [])
     if options.exchanges:
-        exchanges(options.exchanges, options.array, options.seed)
+        exchanges(of_bays(options.exchanges, options.array, options.seed))
+        return 0
+    if options.recordings:
+        exchanges(of_recordings())
         return 0
     begin = time.process_time()
     raised = simulate(options.hours, options.array, options.seed)

@@ -42,7 +42,7 @@ HYSTERESIS = {
 }
 """In frames of 256 ms."""
 
-_ORDER_RAISED_BY, _ORDER_RAISED_AT_OPEN, _ORDER_CHANGED_BY = 6, 3, 8
+_ORDER_RAISED_BY, _ORDER_RAISED_AT_OPEN, _ORDER_CHANGED_BY = 5, 3, 8
 """Verdicts in a row. Each is of 4 s of sound; when channels change places in the middle of
 that, the first verdicts see a mixture and name the wrong ones, so some more are waited for."""
 
