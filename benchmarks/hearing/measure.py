@@ -15,6 +15,8 @@ PRIMARY = "clinician"
 STEP_S = 0.1
 NEAR_S = 0.3
 COLLAR_S = 0.25
+LEAST_TURN_S = 1.5
+"""Shorter turns are not judged by their sound."""
 
 
 def process(scene: Path, out: Path) -> None:
@@ -74,6 +76,18 @@ def own_directions(out: Path) -> list[tuple[float, float]]:
     return found
 
 
+def texts(scene: Path) -> list[str]:
+    """What is said in each turn whose sound is judged."""
+    turns = read(scene / "scene.json")["turns"]
+    return [
+        turn["text"]
+        for turn in turns
+        if len(turn["segments"]) == 1
+        and turn["overlap_frac"] == 0
+        and turn["end"] - turn["start"] >= LEAST_TURN_S
+    ]
+
+
 def direction_error(scene: Path, estimates: list[tuple[float, float]]) -> scoring.DirectionError:
     """Estimates against the talkers; the nearest one within 0.3 s counts."""
     wanted, given = [], list[float | None]()
@@ -108,6 +122,12 @@ def figures(scene: Path, out: Path) -> dict[str, Any]:
         for kind in ("undetected", "missed", "false", "abstained")
     }
     found["directions"] = {"ours": vars(direction_error(scene, own_directions(out)))}
+    claims = [
+        (scoring.Turn(t["start"], t["end"], t["label"]), bool(t["primary"]), float(t["confidence"]))
+        for t in rows(out / "turns.jsonl")
+    ]
+    apart, above = scoring.reliability(reference, claims, truth["duration"], PRIMARY)
+    found["confidence"] = {"calibration_error": apart, "above_the_truth": above}
     delays = [turn["emitted_at"] - turn["end"] for turn in rows(out / "turns.jsonl")]
     found["turn_latency_p95_s"] = scoring.percentiles(delays)[1]
     stats = read(out / "stats.json")

@@ -1,14 +1,16 @@
 """Others on the same scenes, and the sound of the beam: pyroomacoustics, STOI, PESQ.
 
 Runs in the environment of ``requirements.txt`` beside it, which the product does not have;
-writes one JSON object a scene. Peers get the microphones and the geometry alone, except where
-their name says that they are told the true direction.
+writes one JSON object a scene, and the turns that a recogniser is to hear. Peers get the
+microphones and the geometry alone, except where their name says that they are told the true
+direction, or when nobody talks.
 """
 
 import argparse
 import json
 import sys
 import warnings
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -17,18 +19,23 @@ import pyroomacoustics as pra
 import soundfile
 from pesq import pesq
 from pystoi import stoi
-from scipy.signal import oaconvolve
+from scipy.signal import istft, oaconvolve, stft
 
 from benchmarks.hearing.scoring import si_sdr
 
 RATE = 16_000
 STEP = 1_600
 FFT, HOP = 512, 256
-SPAN_S = 0.3
+MICROPHONE, BEST = "microphone", "the best single microphone"
+SPAN_S = 0.5
 LEAST_TURN_S = 1.5
 MOST_DELAY = RATE // 5
 AZIMUTHS = np.radians(np.arange(0.0, 360.0, 5.0))
-BAND_HZ = [500, 7900]
+BAND_HZ = [1000, 4000]
+"""Band and span that suit these localizers best on these scenes."""
+
+LOADING = 0.03
+"""Of a covariance's mean diagonal."""
 SPEED_OF_SOUND = 343.0
 
 
@@ -66,6 +73,42 @@ def delay_and_sum(mics: np.ndarray, places: np.ndarray, azimuth_deg: float) -> n
     return np.asarray(np.fft.irfft(turned.mean(axis=0), mics.shape[1]))
 
 
+def mvdr(mics: np.ndarray, places: np.ndarray, azimuth_deg: float, noise: np.ndarray) -> np.ndarray:
+    """Least noise towards a direction (Capon): noise is the covariance (bins, mics, mics)."""
+    towards = np.array([np.cos(np.radians(azimuth_deg)), np.sin(np.radians(azimuth_deg))])
+    lead = towards @ places / SPEED_OF_SOUND
+    frequencies = np.fft.rfftfreq(FFT, 1 / RATE)
+    steering = np.exp(2j * np.pi * frequencies[:, None] * lead[None])
+    white = np.trace(noise, axis1=1, axis2=2).real / len(places.T)
+    loaded = noise + (LOADING * white + 1e-12)[:, None, None] * np.eye(places.shape[1])
+    weighted = np.linalg.solve(loaded, steering[..., None])[..., 0]
+    weights = weighted / (steering.conj() * weighted).sum(axis=1, keepdims=True)
+    _, _, spectra = stft(mics, RATE, nperseg=FFT, noverlap=FFT - HOP)
+    _, heard = istft(
+        (weights.conj().T[:, :, None] * spectra).sum(axis=0), RATE, nperseg=FFT, noverlap=FFT - HOP
+    )
+    return np.asarray(np.pad(heard, (0, max(0, mics.shape[1] - len(heard))))[: mics.shape[1]])
+
+
+def diffuse(places: np.ndarray) -> np.ndarray:
+    """Covariance of sound from everywhere at once, (bins, mics, mics)."""
+    apart = np.linalg.norm(places[:, :, None] - places[:, None], axis=0)
+    frequencies = np.fft.rfftfreq(FFT, 1 / RATE)
+    field = np.sinc(2 * frequencies[:, None, None] * apart[None] / SPEED_OF_SOUND)
+    return np.asarray(field, dtype=np.complex128)
+
+
+def pauses(mics: np.ndarray, truth: dict[str, Any]) -> np.ndarray:
+    """Covariance (bins, mics, mics) of what is heard while, truly, nobody talks."""
+    _, _, spectra = stft(mics, RATE, nperseg=FFT, noverlap=FFT - HOP)
+    at = np.arange(spectra.shape[2]) * HOP
+    silent = np.ones(len(at), dtype=np.bool_)
+    for turn in truth["turns"]:
+        silent &= (at < turn["start_sample"] - FFT) | (at > turn["end_sample"] + RATE // 4)
+    kept = spectra[:, :, silent]
+    return np.asarray(np.einsum("ift,jft->fij", kept, kept.conj()) / max(1, kept.shape[2]))
+
+
 def aligned(reference: np.ndarray, heard: np.ndarray, begin: int) -> np.ndarray:
     """The stretch of ``heard`` that fits best to a reference that begins at ``begin``."""
     low = max(0, begin - MOST_DELAY)
@@ -78,30 +121,56 @@ def aligned(reference: np.ndarray, heard: np.ndarray, begin: int) -> np.ndarray:
     return np.asarray(part[at : at + len(reference)])
 
 
-def sound(
-    folder: Path, truth: dict[str, Any], mics: np.ndarray, beam: np.ndarray
-) -> dict[str, dict[str, float]]:
-    """SI-SDR, STOI and PESQ against the direct path, means over turns of one talker who stands."""
-    responses = np.load(folder / "rirs_mic0.npz")
+def beams(
+    truth: dict[str, Any], mics: np.ndarray, beam: np.ndarray
+) -> Iterator[tuple[dict[str, Any], dict[str, np.ndarray]]]:
+    """Turns of one talker who stands, each with what every way of listening makes of it.
+
+    Signals are silent but around their turn.
+    """
     places = geometry(truth)
-    rows: dict[str, list[list[float]]] = {}
+    everywhere, silence = diffuse(places), pauses(mics, truth)
     for turn in truth["turns"]:
         stands = len(turn["segments"]) == 1 and turn["overlap_frac"] == 0
         if not stands or turn["end"] - turn["start"] < LEAST_TURN_S:
             continue
+        begin, end, _, _ = turn["segments"][0]
+        azimuth = turn["azimuth"][0][2]
+        low, high = max(0, begin - MOST_DELAY), min(end + MOST_DELAY, mics.shape[1])
+        here = mics[:, low:high]
+        made = {
+            "the beam, blind": beam[low:high],
+            **{f"{MICROPHONE} {n}": one for n, one in enumerate(here)},
+            "delay-and-sum, true direction": delay_and_sum(here, places, azimuth),
+            "MVDR, true direction, diffuse noise": mvdr(here, places, azimuth, everywhere),
+            "MVDR, true direction and pauses": mvdr(here, places, azimuth, silence),
+        }
+        whole = {}
+        for name, signal in made.items():
+            whole[name] = np.zeros(mics.shape[1])
+            whole[name][low : low + len(signal)] = signal
+        yield turn, whole
+
+
+def sound(
+    folder: Path, truth: dict[str, Any], mics: np.ndarray, beam: np.ndarray, cuts: Path
+) -> dict[str, dict[str, float]]:
+    """SI-SDR, STOI and PESQ against the direct path, means over turns of one talker who stands.
+
+    Of the single microphones the one of the best SI-SDR. What the recogniser is to hear goes
+    to ``cuts``.
+    """
+    responses = np.load(folder / "rirs_mic0.npz")
+    rows: dict[str, list[list[float]]] = {}
+    heard_in: dict[str, list[np.ndarray]] = {}
+    for turn, made in beams(truth, mics, beam):
         begin, end, place, _ = turn["segments"][0]
         dry, _ = soundfile.read(folder / f"dry_{turn['talker']}.flac")
         reference = oaconvolve(dry[begin:end], responses[f"d_{place}"])[: end - begin]
-        azimuth = turn["azimuth"][0][2]
-        low, high = max(0, begin - MOST_DELAY), end + MOST_DELAY
-        summed = np.zeros(mics.shape[1])
-        summed[low:high] = delay_and_sum(mics[:, low:high], places, azimuth)
-        for name, signal in (
-            ("the beam, blind", beam),
-            ("one microphone", mics[0]),
-            ("delay-and-sum, true direction", summed),
-        ):
+        for name, signal in made.items():
             heard = aligned(reference, signal, begin)
+            cut = signal[max(0, begin - MOST_DELAY) : end + MOST_DELAY]
+            heard_in.setdefault(name, []).append(cut.astype(np.float32))
             rows.setdefault(name, []).append(
                 [
                     si_sdr(reference[: len(heard)], heard),
@@ -109,11 +178,17 @@ def sound(
                     _pesq(reference[: len(heard)], heard),
                 ]
             )
+    means = {name: np.nanmean(row, axis=0) for name, row in rows.items()}
+    single = [name for name in means if name.startswith(MICROPHONE)]
+    best = max(single, key=lambda name: float(means[name][0]))
+    kept = {name: name for name in means if name not in single} | {BEST: best}
+    numbered: dict[str, Any] = {
+        f"{name}|{n}": cut for name, of in kept.items() for n, cut in enumerate(heard_in[of])
+    }
+    np.savez(cuts, **numbered)
     return {
-        name: dict(
-            zip(("si_sdr_db", "stoi", "pesq"), np.nanmean(row, axis=0).tolist(), strict=True)
-        )
-        for name, row in rows.items()
+        name: dict(zip(("si_sdr_db", "stoi", "pesq"), means[of].tolist(), strict=True))
+        for name, of in kept.items()
     }
 
 
@@ -139,7 +214,7 @@ def main() -> int:
         places = geometry(truth)
         found = {
             "directions": {name: bearings(mics.T, places, name) for name in ("SRP", "MUSIC")},
-            "sound": sound(folder, truth, mics.T, beam),
+            "sound": sound(folder, truth, mics.T, beam, target.with_suffix(".npz")),
         }
         target.write_text(json.dumps(found), encoding="utf-8")
     return 0

@@ -5,6 +5,7 @@ network of ``models/recipes`` was trained on. What is rendered is kept under ``.
 """
 
 import argparse
+import hashlib
 import json
 import os
 import subprocess
@@ -14,6 +15,7 @@ from typing import Any
 
 from bayscribe import resources
 from benchmarks.hearing import measure
+from benchmarks.hearing.words import Words
 
 LEVELS = (55, 60, 65, 70)
 FIRST_SEED, ROOMS = 9001, 2
@@ -27,7 +29,7 @@ PEERS_PYTHON = measure.TOP / ".venv-hearing" / "bin" / "python"
 
 def render(rooms: int) -> list[Path]:
     """Folders of the scenes, rendered unless they lie there already."""
-    scenes = BUILD / "scenes"
+    scenes = BUILD / f"scenes-{_sources()}"
     for level in LEVELS:
         for seed in range(FIRST_SEED, FIRST_SEED + rooms):
             if not list(scenes.glob(f"r{seed}-*-{level}db/rirs_mic0.npz")):
@@ -54,13 +56,17 @@ def hear(scenes: list[Path]) -> list[dict[str, Any]]:
         measure.process(scene, out / scene.name)
         found.append(measure.figures(scene, out / scene.name))
     _run([PEERS_PYTHON, "-m", "benchmarks.hearing.peers", "--out", out, *scenes])
+    words = Words()
     for scene, one in zip(scenes, found, strict=True):
         others = measure.read(out / f"{scene.name}.peers.json")
         for name, azimuths in others["directions"].items():
-            times = [(n * measure.STEP_S, azimuth) for n, azimuth in enumerate(azimuths)]
+            times = [((n + 0.5) * measure.STEP_S, azimuth) for n, azimuth in enumerate(azimuths)]
             error = measure.direction_error(scene, times)
             one["directions"][f"pyroomacoustics {name}"] = vars(error)
         one["sound"] = others["sound"]
+        cuts = out / f"{scene.name}.peers.npz"
+        for name, errors in words.errors(cuts, measure.texts(scene)).items():
+            one["sound"][name] |= errors
     return found
 
 
@@ -94,9 +100,11 @@ def table(found: list[dict[str, Any]]) -> list[str]:
     ]
     lines += [
         row("turn behind the microphones, 95 %, s", "turn_latency_p95_s", scale=1.0),
+        row("confidence: calibration error", "confidence", "calibration_error"),
+        row("confidence: above what was right", "confidence", "above_the_truth"),
         row("CPU-seconds per second of audio", "cpu_s_per_s", scale=1.0, digits=3),
     ]
-    for unit, digits in (("stoi", 3), ("pesq", 2), ("si_sdr_db", 1)):
+    for unit, digits in (("wer", 2), ("stoi", 3), ("pesq", 2), ("si_sdr_db", 1)):
         lines += [
             row(f"{unit}, {name}", "sound", name, unit, scale=1.0, digits=digits)
             for name in found[0]["sound"]
@@ -120,6 +128,15 @@ def main(rooms: int = ROOMS) -> int:
     _run([PEERS_PYTHON, "-m", "benchmarks.hearing.plots", "--from", BUILD, "--to", BUILD / "plots"])
     print(f"with digests of scenes and networks: {BUILD.relative_to(measure.TOP)}/figures.json")
     return 0
+
+
+def _sources() -> str:
+    """Digest of what renders: other sources, other scenes."""
+    digest = hashlib.sha256()
+    for path in sorted((measure.TOP / "benchmarks" / "scenes").rglob("*")):
+        if path.suffix in (".py", ".yaml", ".json", ".toml"):
+            digest.update(path.read_bytes())
+    return digest.hexdigest()[:12]
 
 
 def _networks() -> str:

@@ -195,6 +195,41 @@ def attribution(
     )
 
 
+def reliability(
+    reference: Sequence[Turn],
+    claims: Sequence[tuple[Turn, bool, float]],
+    duration: float,
+    primary: str,
+) -> tuple[float, float]:
+    """What stated confidences are worth, over frames with exactly one reference talker.
+
+    Args:
+        reference: the truth.
+        claims: turns, each with whether it is given to the primary and the confidence in that.
+        duration: seconds.
+        primary: whose turns are told apart from everybody's.
+
+    Returns:
+        the expected calibration error over ten equal bins of confidence, and the mean confidence
+        less the share that was right: above zero it is over-confident. NaN without claims.
+    """
+    truth = activity(reference, duration)
+    frames = round(duration / FRAME_S)
+    single = (np.sum(list(truth.values()), axis=0) if truth else np.zeros(frames)) == 1
+    own = truth.get(primary, np.zeros(frames, dtype=np.bool_))
+    said, right = list[float](), list[bool]()
+    for turn, is_primary, confidence in claims:
+        (here,) = activity([turn], duration).values()
+        said += [confidence] * int((here & single).sum())
+        right += (own[here & single] == is_primary).tolist()
+    if not said:
+        return float("nan"), float("nan")
+    chances, outcomes = np.array(said), np.array(right, dtype=np.float64)
+    bins = np.minimum((10 * chances).astype(np.int64), 9)
+    gaps = np.bincount(bins, chances - outcomes, minlength=10)
+    return float(np.abs(gaps).sum() / len(said)), float((chances - outcomes).mean())
+
+
 def direction_error(truth: Sequence[float], estimates: Sequence[float | None]) -> DirectionError:
     """Azimuth error of paired frames; angles wrap, None is a frame without estimate.
 

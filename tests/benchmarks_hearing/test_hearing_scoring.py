@@ -15,6 +15,7 @@ from benchmarks.hearing.scoring import (
     errors_over_time,
     percentiles,
     read_rttm,
+    reliability,
     si_sdr,
     word_errors,
 )
@@ -133,9 +134,23 @@ def test_the_table_has_medians_by_level_and_a_dash_where_nothing_was_rendered() 
             "turn_latency_p95_s": 1.2,
             "cpu_s_per_s": 0.1,
             "directions": {"ours": {"within_10": 0.5}},
-            "sound": {"the beam, blind": {"stoi": 0.5, "pesq": 1.0, "si_sdr_db": -8.0}},
+            "confidence": {"calibration_error": 0.02, "above_the_truth": -0.01},
+            "sound": {"the beam": {"wer": 0.7, "stoi": 0.5, "pesq": 1.0, "si_sdr_db": -8.0}},
         }
 
     lines = table([scene(60, 0.3), scene(70, 0.4), scene(70, 0.6), scene(70, 0.5)])
     (row,) = (line for line in lines if line.startswith("DER, no collar"))
     assert row.split()[-4:] == ["-", "30.0", "-", "50.0"]
+
+
+def test_confidence_is_compared_with_what_was_right() -> None:
+    reference = [Turn(0, 8, "clinician"), Turn(8, 10, "patient"), Turn(9, 10, "nurse")]
+    sure = [(Turn(0, 10, "clinician"), True, 0.9)]
+    apart, above = reliability(reference, sure, 10, "clinician")
+    assert apart == pytest.approx(0.9 - 8 / 9)  # nobody judges the second in which two talk
+    assert above == pytest.approx(apart)
+    doubtful = [(Turn(0, 8, "clinician"), True, 0.4)]
+    apart, above = reliability(reference, doubtful, 10, "clinician")
+    assert apart == pytest.approx(0.6)
+    assert above == pytest.approx(-0.6)
+    assert all(np.isnan(reliability(reference, [], 10, "clinician")))

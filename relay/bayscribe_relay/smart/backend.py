@@ -8,7 +8,7 @@ import asyncio
 import time
 import uuid
 from pathlib import Path
-from typing import Any, Final
+from typing import Annotated, Any, Final
 
 import aiohttp
 import msgspec
@@ -16,7 +16,7 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from joserfc import jwt
 from joserfc.jwk import ECKey, RSAKey
-from msgspec import Struct
+from msgspec import Meta, Struct
 
 from bayscribe.errors import ConfigError
 from bayscribe_relay.http_body import whole
@@ -52,7 +52,7 @@ class BackendClient(Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class _Token(msgspec.Struct):
-    access_token: str
+    access_token: Annotated[str, Meta(pattern=r"^[\x21-\x7e]+$")]
     expires_in: float = 60.0
     scope: str | None = None
 
@@ -133,7 +133,7 @@ class BackendTokens:
 
     async def _discover(self, session: aiohttp.ClientSession) -> str:
         url = f"{self._base}/.well-known/smart-configuration"
-        async with session.get(url, headers=_JSON) as answer:
+        async with session.get(url, headers=_JSON, allow_redirects=False) as answer:
             content = await whole(answer, 1_000_000)
             return msgspec.json.decode(content, type=_Discovered).token_endpoint
 
