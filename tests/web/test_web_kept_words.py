@@ -5,10 +5,13 @@ from collections.abc import Awaitable, Callable
 from pathlib import Path
 
 import pytest
+import sqlalchemy as sa
+from benchmarks.writeback import postgres
 
 from bayscribe_relay.web import tables
+from bayscribe_relay.web.config import WebConfig
 from bayscribe_relay.web.kept import WORDS_MAX, KeptWords
-from bayscribe_relay.web.sessions import KNOWN_S
+from bayscribe_relay.web.sessions import KNOWN_S, Sessions
 from web import demo_stay
 from web.web_addendum import LOOK, PAGE, WORDS, added, field, filed, written
 from web.web_client import STAY, Browser, tell
@@ -127,3 +130,20 @@ def test_kept_words_are_gone_after_a_day(tmp_path: Path) -> None:
             assert link.execute(tables.kept_words.select()).all() == []
 
     tell(tmp_path, story)
+
+
+def test_words_are_kept_on_postgresql_too() -> None:
+    with postgres.running() as server:
+        engine = sa.create_engine(postgres.fresh_database(server))
+        try:
+            Sessions(engine, WebConfig(certificate="page.pem", key="page.key"))
+            kept = KeptWords(engine)
+            for words in ("First\0.", "Second — “quoted”.", "First."):
+                assert kept.keep("user:okafor", demo_stay.STAY, words)
+            assert kept.find("user:okafor", demo_stay.STAY) == "First.\n\nSecond — “quoted”."
+            assert kept.find("user:bauer", demo_stay.STAY) == ""
+            assert not kept.keep("user:okafor", demo_stay.STAY, "x" * WORDS_MAX)
+            kept.drop("user:okafor", demo_stay.STAY)
+            assert kept.find("user:okafor", demo_stay.STAY) == ""
+        finally:
+            engine.dispose()
