@@ -136,7 +136,10 @@ def test_words_are_kept_on_postgresql_too() -> None:
     with postgres.running() as server:
         engine = sa.create_engine(postgres.fresh_database(server))
         try:
-            Sessions(engine, WebConfig(certificate="page.pem", key="page.key"))
+            Sessions(
+                engine,
+                WebConfig(url="https://relay.example", certificate="page.pem", key="page.key"),
+            )
             kept = KeptWords(engine)
             for words in ("First\0.", "Second — “quoted”.", "First."):
                 assert kept.keep("user:okafor", demo_stay.STAY, words)
