@@ -14,7 +14,7 @@ from statistics import median
 from typing import Any
 
 from bayscribe import resources
-from benchmarks.hearing import measure
+from benchmarks.hearing import goals, measure
 from benchmarks.hearing.words import Words
 
 LEVELS = (55, 60, 65, 70)
@@ -71,7 +71,7 @@ def hear(scenes: list[Path]) -> list[dict[str, Any]]:
 
 
 def table(found: list[dict[str, Any]]) -> list[str]:
-    """The figures by level, medians of rooms; per cent unless a unit is named."""
+    """The figures by level, medians of rooms; per cent unless a unit is named; goals behind."""
 
     def row(name: str, *path: str, scale: float = 100.0, digits: int = 1) -> str:
         cells = []
@@ -79,9 +79,13 @@ def table(found: list[dict[str, Any]]) -> list[str]:
             here = [one for one in found if one["level_db_spl"] == level]
             values = [scale * measure.value(one, path) for one in here]
             cells.append(f"{median(values):8.{digits}f}" if values else "       -")
-        return f"{name:50}" + "".join(cells)
+        return f"{name:50}" + "".join(cells) + goals.cells(path, scale, digits)
 
-    lines = [f"{'noise, dB SPL':50}" + "".join(f"{level:8}" for level in LEVELS)]
+    lines = [
+        f"{'noise, dB SPL':50}"
+        + "".join(f"{level:8}" for level in LEVELS)
+        + "".join(f" goal {level}" for level in goals.LEVELS)
+    ]
     lines += [
         row("the same with alarms, pages, carts", "noise_with_events_db_spl", scale=1.0),
         row("signal to noise at a microphone, dB", "median_turn_snr_db", scale=1.0),
@@ -123,7 +127,7 @@ def main(rooms: int = ROOMS) -> int:
         return 2
     found = hear(render(rooms))
     print("\n".join(table(found)))
-    result = {"networks": _networks(), "scenes": found}
+    result = {"networks": _networks(), "goals": goals.stored(), "scenes": found}
     (BUILD / "figures.json").write_text(json.dumps(result, indent=1), encoding="utf-8")
     _run([PEERS_PYTHON, "-m", "benchmarks.hearing.plots", "--from", BUILD, "--to", BUILD / "plots"])
     print(f"with digests of scenes and networks: {BUILD.relative_to(measure.TOP)}/figures.json")

@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from benchmarks.hearing.goals import stored
 from benchmarks.hearing.run import table
 from benchmarks.hearing.scoring import (
     Turn,
@@ -140,7 +141,14 @@ def test_the_table_has_medians_by_level_and_a_dash_where_nothing_was_rendered() 
 
     lines = table([scene(60, 0.3), scene(70, 0.4), scene(70, 0.6), scene(70, 0.5)])
     (row,) = (line for line in lines if line.startswith("DER, no collar"))
-    assert row.split()[-4:] == ["-", "30.0", "-", "50.0"]
+    assert row.split()[-6:] == ["-", "30.0", "-", "50.0", "12.0", "20.0"]
+    assert lines[0].endswith("goal 60 goal 70")
+    (without,) = (line for line in lines if line.startswith("DER, 0.25 s collar"))
+    assert without.split()[-4:] == ["-", "30.0", "-", "50.0"]
+
+
+def test_the_goals_are_stored_by_figure_and_level() -> None:
+    assert stored()["attribution/accuracy"] == {"60": 0.985, "70": 0.96}
 
 
 def test_confidence_is_compared_with_what_was_right() -> None:
