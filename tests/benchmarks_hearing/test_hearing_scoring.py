@@ -1,5 +1,6 @@
 """The scorers of hearing, on examples that can be worked out by hand."""
 
+import json
 import math
 from pathlib import Path
 from typing import Any
@@ -7,6 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 from benchmarks.hearing.goals import stored
+from benchmarks.hearing.measure import diarizers
 from benchmarks.hearing.run import table
 from benchmarks.hearing.scoring import (
     Turn,
@@ -145,6 +147,22 @@ def test_the_table_has_medians_by_level_and_a_dash_where_nothing_was_rendered() 
     assert lines[0].endswith("goal 60 goal 70")
     (without,) = (line for line in lines if line.startswith("DER, 0.25 s collar"))
     assert without.split()[-4:] == ["-", "30.0", "-", "50.0"]
+
+
+def test_what_a_packaged_diarizer_heard_is_scored_by_way(tmp_path: Path) -> None:
+    (tmp_path / "scene.json").write_text('{"duration": 10.0}', encoding="utf-8")
+    lines = [f"SPEAKER r 1 {t.start} {t.end - t.start} <NA> <NA> {t.label}" for t in REFERENCE]
+    (tmp_path / "ref.rttm").write_text("\n".join(lines), encoding="utf-8")
+    turns = [[t.start, t.end, f"SPEAKER_{t.label}"] for t in REFERENCE]
+    heard = {
+        "all": {"turns": turns, "cpu_s_per_s": 0.1},
+        "nothing": {"turns": [], "cpu_s_per_s": 0.2},
+    }
+    (tmp_path / "heard.json").write_text(json.dumps(heard), encoding="utf-8")
+    scored = diarizers(tmp_path, tmp_path / "heard.json")
+    assert scored["all"]["der"] == 0.0
+    assert scored["nothing"]["der"] == scored["nothing"]["missed"] == 1.0
+    assert scored["nothing"]["cpu_s_per_s"] == 0.2
 
 
 def test_the_goals_are_stored_by_figure_and_level() -> None:
