@@ -60,3 +60,12 @@ def test_digital_silence_is_quiet_and_a_whisper_is_not() -> None:
     assert quiet(np.zeros(16_000, np.int16))
     assert quiet(np.zeros(0, np.int16))
     assert not quiet(np.full(16_000, 30, np.int16))
+
+
+def test_a_sentence_said_twice_counts_unless_it_is_doubtful_that_anybody_speaks() -> None:
+    words = "do you like to go on for it"
+    for no_speech, reason in ((0.3, ""), (0.595, "repetition")):
+        one = stretch(words, no_speech=no_speech, log_probability=-0.6)
+        other = stretch("the lactate is back", no_speech=no_speech, log_probability=-0.6)
+        assert refusal(one, GATE, (one, one)) == reason
+        assert refusal(one, GATE, (one, other)) == ""

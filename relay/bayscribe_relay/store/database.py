@@ -71,6 +71,20 @@ def make_tables(engine: sa.Engine, tables: sa.MetaData) -> None:
     tables.create_all(engine)
 
 
+def run(engine: sa.Engine, *statements: sa.Executable) -> None:
+    """Run statements in one transaction.
+
+    Raises:
+        StorageError: none of them was carried out.
+    """
+    try:
+        with engine.begin() as link:
+            for statement in statements:
+                link.execute(statement)
+    except SQLAlchemyError as error:
+        raise storage_error(error) from None
+
+
 def storage_error(error: Exception) -> StorageError:
     """A database failure as the product's own error, without statement or values."""
     cause = getattr(error, "orig", None) or error

@@ -7,6 +7,7 @@ with which its training material (captioned videos) ended.
 
 import re
 import zlib
+from collections.abc import Sequence
 from typing import Final
 
 from bayscribe_relay.transcribe.config import GateConfig
@@ -35,10 +36,16 @@ _SOUND: Final = re.compile(r"[\[(*♪].*?[\])*♪]")
 """A sound that is described: ``[Music]``, ``(coughing)``."""
 
 
-def refusal(stretch: Stretch, gate: GateConfig) -> str:
-    """Why a stretch does not count as speech; empty if it does."""
-    words = stretch.words
-    text = " ".join(word.text for word in words)
+def refusal(stretch: Stretch, gate: GateConfig, heard: Sequence[Stretch] = ()) -> str:
+    """Why a stretch does not count as speech; empty if it does.
+
+    Args:
+        stretch: in question.
+        gate: the limits.
+        heard: all stretches of the same audio: who speaks may say a sentence twice, but where
+            it is doubtful that anybody speaks, a sentence said twice is the recogniser's.
+    """
+    words, text = stretch.words, _text(stretch)
     spoken = plain(text)
     if not spoken or not plain(_SOUND.sub(" ", text)):
         return "no-words"
@@ -47,6 +54,8 @@ def refusal(stretch: Stretch, gate: GateConfig) -> str:
     doubtful = stretch.no_speech > gate.no_speech_most - _NEAR_NO_SPEECH
     if stretch.log_probability < gate.log_probability_least + _NEAR_IMPROBABLE * doubtful:
         return "improbable"
+    if doubtful and sum(plain(_text(each)) == spoken for each in heard) > 1:
+        return "repetition"
     if sum(word.probability for word in words) / len(words) < gate.word_least:
         return "improbable-words"
     if stretch.compression > gate.compression_most or repeats(spoken):
@@ -54,6 +63,10 @@ def refusal(stretch: Stretch, gate: GateConfig) -> str:
     if len(words) > 3 and len(words) > _WORDS_A_SECOND * (words[-1].end - words[0].start):
         return "too-fast"
     return "farewell" if _FAREWELLS.match(spoken) else ""
+
+
+def _text(stretch: Stretch) -> str:
+    return " ".join(word.text for word in stretch.words)
 
 
 def quiet(pcm: Pcm) -> bool:

@@ -65,7 +65,7 @@ class Hearing:
         begin, stretches = self._listen(zone, span, audio)
         found: list[Word] = []
         for stretch in stretches:
-            why = refusal(stretch, self._gate)
+            why = refusal(stretch, self._gate, stretches)
             if why:
                 zone.count(f"dropped-{why}")
                 continue

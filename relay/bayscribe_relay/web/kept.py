@@ -7,7 +7,7 @@ from typing import Final
 import sqlalchemy as sa
 from sqlalchemy.exc import SQLAlchemyError
 
-from bayscribe_relay.store.database import storage_error
+from bayscribe_relay.store.database import run, storage_error
 from bayscribe_relay.web import tables
 from bayscribe_relay.web.sessions import KNOWN_S
 
@@ -40,7 +40,7 @@ class KeptWords:
         if len(both) > WORDS_MAX:
             return False
         row = {"actor": actor, "stay": stay, "words": both, "at_ns": self._now()}
-        self._run(_these(actor, stay), sa.insert(tables.kept_words).values(**row))
+        run(self._engine, _these(actor, stay), sa.insert(tables.kept_words).values(**row))
         return True
 
     def find(self, actor: str, stay: str) -> str:
@@ -56,22 +56,14 @@ class KeptWords:
 
     def drop(self, actor: str, stay: str) -> None:
         """They are signed, or not wanted."""
-        self._run(_these(actor, stay))
+        run(self._engine, _these(actor, stay))
 
     def expire(self) -> None:
         """Delete what is older than it may be."""
-        self._run(sa.delete(tables.kept_words).where(_C.at_ns <= self._oldest()))
+        run(self._engine, sa.delete(tables.kept_words).where(_C.at_ns <= self._oldest()))
 
     def _oldest(self) -> int:
         return self._now() - int(KNOWN_S * 1e9)
-
-    def _run(self, *statements: sa.Executable) -> None:
-        try:
-            with self._engine.begin() as link:
-                for statement in statements:
-                    link.execute(statement)
-        except SQLAlchemyError as error:
-            raise storage_error(error) from None
 
 
 def _these(actor: str, stay: str) -> sa.Delete:

@@ -11,7 +11,7 @@ import msgspec
 import sqlalchemy as sa
 from sqlalchemy.exc import SQLAlchemyError
 
-from bayscribe_relay.store.database import make_tables, storage_error
+from bayscribe_relay.store.database import make_tables, run, storage_error
 from bayscribe_relay.web import tables
 from bayscribe_relay.web.config import WebConfig
 from bayscribe_relay.web.people import Person
@@ -83,7 +83,8 @@ class Sessions:
             "locked": False,
         }
         oldest = now - int((self._config.session_s + KNOWN_S) * 1e9)
-        self._run(
+        run(
+            self._engine,
             sa.delete(tables.sessions).where(tables.sessions.c.created_ns < oldest),
             sa.insert(tables.sessions).values(**row),
         )
@@ -104,9 +105,15 @@ class Sessions:
         idle = now - row.seen_ns
         locked = bool(row.locked) or idle > self._config.lock_after_s * 1e9
         if locked and not row.locked:
-            self._run(sa.update(tables.sessions).where(c.digest == digest).values(locked=True))
+            run(
+                self._engine,
+                sa.update(tables.sessions).where(c.digest == digest).values(locked=True),
+            )
         elif active and not locked and idle > min(_TOUCH_NS, self._config.lock_after_s * 1e8):
-            self._run(sa.update(tables.sessions).where(c.digest == digest).values(seen_ns=now))
+            run(
+                self._engine,
+                sa.update(tables.sessions).where(c.digest == digest).values(seen_ns=now),
+            )
         person = msgspec.json.decode(row.person, type=Person)
         return Session(digest, person, row.source, row.csrf, locked)
 
@@ -130,11 +137,14 @@ class Sessions:
 
     def end(self, session: Session) -> None:
         """The person has logged out."""
-        self._run(sa.delete(tables.sessions).where(tables.sessions.c.digest == session.digest))
+        run(
+            self._engine,
+            sa.delete(tables.sessions).where(tables.sessions.c.digest == session.digest),
+        )
 
     def _set(self, session: Session, **values: object) -> None:
         where = tables.sessions.c.digest == session.digest
-        self._run(sa.update(tables.sessions).where(where).values(**values))
+        run(self._engine, sa.update(tables.sessions).where(where).values(**values))
 
     # -- failed logins
 
@@ -156,7 +166,8 @@ class Sessions:
         now = self._now()
         rows = [{"subject": s, "at_ns": now} for s, _ in self._subjects(name, address)]
         old = now - int(self._config.failures_window_s * 1e9)
-        self._run(
+        run(
+            self._engine,
             sa.delete(tables.failures).where(tables.failures.c.at_ns < old),
             sa.insert(tables.failures).values(rows),
         )
@@ -168,14 +179,6 @@ class Sessions:
             (_digest(f"\0{address}"), most * ADDRESS_FACTOR),
             (_digest(f"{name}\0"), most * NAME_FACTOR),
         ]
-
-    def _run(self, *statements: sa.Executable) -> None:
-        try:
-            with self._engine.begin() as link:
-                for statement in statements:
-                    link.execute(statement)
-        except SQLAlchemyError as error:
-            raise storage_error(error) from None
 
 
 def _digest(text: str) -> str:
