@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from bayscribe.audio.channel_check import ChannelCheck
 from bayscribe.diarize.enrol import Voiceprint, enrol
 from bayscribe.diarize.interpreter import Floats, load_network
-from bayscribe.diarize.presence import Presence
+from bayscribe.diarize.nearness import Nearness
 from bayscribe.diarize.speech import VoiceActivity
 from bayscribe.diarize.turns import SpeakerTurns
 from bayscribe.diarize.voice import VoiceEncoder
@@ -101,7 +101,7 @@ class Assembly:
         self._primary = primary
         self._speech = load_network("speech", threads=threads)
         self._speaker = load_network("speaker", threads=threads)
-        self._presence = load_network("presence", threads=threads)
+        self._near = load_network("near", threads=threads)
         self._bearings = load_network("bearings", threads=threads)
         encoder = VoiceEncoder(self._speaker)
         self._voiceprints: tuple[Voiceprint, ...] = tuple(
@@ -120,7 +120,7 @@ class Assembly:
     @property
     def models(self) -> dict[str, bytes]:
         """SHA-256 of each network in use, by name."""
-        networks = (self._speech, self._speaker, self._presence, self._bearings)
+        networks = (self._speech, self._speaker, self._near, self._bearings)
         return {network.name: network.sha256 for network in networks}
 
     def activity(self) -> VoiceActivity:
@@ -134,7 +134,7 @@ class Assembly:
             VoiceEncoder(self._speaker),
             self._voiceprints,
             self._primary,
-            presence=None if is_linear(self._geometry) else Presence(self._presence),
+            nearness=None if is_linear(self._geometry) else Nearness(self._near, self._geometry),
         )
         localizer = Localizer(self._geometry, network=self._weigh_bearings)
         stages = Stages(

@@ -17,6 +17,7 @@ from dataclasses import dataclass, field, replace
 from typing import Protocol
 
 import numpy as np
+from numpy.typing import NDArray
 
 from bayscribe.audio.channel_check import ChannelCheck
 from bayscribe.dsp.adaptive import LOOKAHEAD, BeamSteerer
@@ -87,6 +88,10 @@ class SpeechStage(Protocol):
         self, first: SampleIndex, beam: Pcm, mics: Pcm, tracks: Sequence[TrackFrame]
     ) -> Analysis:
         """Take beam int16 (n,) and microphones int16 (n, mics) from ``first`` on."""
+        ...
+
+    def use(self, active: NDArray[np.bool_]) -> None:
+        """Leave out dead or stuck microphones, bool (mics,), from now on."""
         ...
 
     def flush(self) -> Analysis:
@@ -243,6 +248,7 @@ class Pipeline:
             self._active = active
             self._stages.localizer.use(active)
             self._stages.steerer.use(active.tolist())
+            self._stages.speech.use(active)
 
     def _steer(self, frames: list[TrackFrame]) -> None:
         with self._timer("steer"):

@@ -14,7 +14,7 @@ from bayscribe.diarize.interpreter import RUNTIMES, load_network
 SHAPES: dict[str, dict[str, tuple[int, ...]]] = {
     "speech": {"x": (1, 576), "h": (1, 128), "c": (1, 128)},
     "speaker": {"fbank": (1, 150, 80)},
-    "presence": {"x": (1, 400)},
+    "near": {"x": (1, 262), "h": (2, 224)},
     "bearings": {"maps": (1, 32, 72), "scalars": (1, 98)},
 }
 

@@ -2,7 +2,8 @@
 
 import numpy as np
 
-from bayscribe.dsp.adaptive import LOOKAHEAD, WIDE_AFTER_BLOCKS, BeamSteerer
+from bayscribe.dsp.adaptive import LOOKAHEAD, BeamSteerer
+from bayscribe.dsp.look import WIDE_AFTER_BLOCKS
 from bayscribe.dsp.beam import FADE, FixedPointBeam
 from bayscribe.dsp.spectra import BLOCK
 from bayscribe.stream import Track, TrackFrame

@@ -190,10 +190,10 @@ def test_an_altered_network_fails(
     monkeypatch.setattr(resources, "models", lambda: folder)
     told(unit)
     assert by_name(checks)["models"]
-    with (folder / "presence.tflite").open("ab") as file:
+    with (folder / "near.tflite").open("ab") as file:
         file.write(b"x")
     assert not by_name(checks)["models"]
-    (folder / "presence.tflite").unlink()
+    (folder / "near.tflite").unlink()
     assert not by_name(checks)["models"]
 
 

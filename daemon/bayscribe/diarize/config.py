@@ -12,14 +12,12 @@ Count = Annotated[int, Meta(ge=1)]
 class DiarizeConfig(Struct, frozen=True, forbid_unknown_fields=True):
     """What the speaker stage assumes. Log-likelihood ratios are per frame of 100 ms.
 
-    The weights of the speech fusion are those of a logistic regression over simulated
-    bays at 60 and 70 dB SPL (AUC 0.75 to 0.94 a scene, 0.82 on average).
+    The weights of the speech fusion, which decides where no network hears the array, are
+    those of a logistic regression over simulated bays at 60 and 70 dB SPL (AUC 0.75 to 0.94
+    a scene, 0.82 on average).
 
     Attributes:
-        presence_share: how much the presence network counts against the linear fusion.
-        presence_bias: added to that network's log-odds: missed speech costs attribution.
-            More of the one and less of the other (0.8, 0.8) trades attribution for
-            diarization error; ``docs/diarization.md`` has the figures of both.
+        near_bias: added to the log-odds of near speech: missed speech costs attribution.
         speech_bias: of the logistic fusion that says speech against pause.
         speech_level: its weight per dB of the beam above its own floor.
         speech_vad: its weight of the network's log-odds.
@@ -50,8 +48,7 @@ class DiarizeConfig(Struct, frozen=True, forbid_unknown_fields=True):
         revise_share: of a turn that is somebody else's before its label is rewritten.
     """
 
-    presence_share: Share = 0.6
-    presence_bias: float = 1.0
+    near_bias: float = 1.7
     speech_bias: float = 0.07
     speech_level: float = 0.54
     speech_vad: float = 0.06

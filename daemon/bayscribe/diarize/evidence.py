@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from bayscribe.diarize.interpreter import Floats
 from bayscribe.diarize.mixture import CELLS, Places, Values
-from bayscribe.diarize.presence import LATENCY, Presence
+from bayscribe.diarize.nearness import Nearness
 from bayscribe.diarize.speech import VoiceActivity
 from bayscribe.diarize.voice import DIMENSIONS, WINDOW, VoiceEncoder
 from bayscribe.stream import Pcm, SpeechFrame, TrackFrame
@@ -37,13 +37,13 @@ class Evidence:
     Args:
         activity: voice activity on the beam.
         encoder: of voices.
-        presence: whether somebody near speaks; None leaves it to the features alone.
+        nearness: whether somebody near speaks; None leaves it to the features alone.
     """
 
     def __init__(
-        self, activity: VoiceActivity, encoder: VoiceEncoder, presence: Presence | None = None
+        self, activity: VoiceActivity, encoder: VoiceEncoder, nearness: Nearness | None = None
     ) -> None:
-        self._presence = presence
+        self._nearness = nearness
         self._activity = activity
         self._encoder = encoder
         self._levels: deque[float] = deque(maxlen=FLOOR_FRAMES)
@@ -52,8 +52,8 @@ class Evidence:
     def restart(self, first: SampleIndex) -> None:
         """Begin at ``first``: nothing before it belongs to what comes."""
         self._activity.reset()
-        if self._presence is not None:
-            self._presence.reset()
+        if self._nearness is not None:
+            self._nearness.restart(int(first))
         self.origin = self.end = int(first)
         self.frames = 0
         self._beam: Pcm = np.empty(0, np.int16)
@@ -62,19 +62,27 @@ class Evidence:
         self._tracks: dict[int, TrackFrame] = {}
         self._features: list[tuple[float, float, float]] = []
         self._near: list[float] = []
+        self._near_from = 0
         self._seen: list[Places] = []
         self._from = 0
         self._windows: list[Floats] = []
         self._windows_from = 0
 
+    def use(self, active: NDArray[np.bool_]) -> None:
+        """Leave out dead or stuck microphones, bool (mics,), from now on."""
+        if self._nearness is not None:
+            self._nearness.use(active)
+
     def push(
-        self, first: SampleIndex, beam: Pcm, tracks: Sequence[TrackFrame]
+        self, first: SampleIndex, beam: Pcm, mics: Pcm, tracks: Sequence[TrackFrame]
     ) -> list[SpeechFrame]:
-        """Take the next samples of the beam, int16 (n,), and what was tracked."""
+        """Take the next samples of beam (n,) and microphones (n, M), and what was tracked."""
         speech = self._activity.push(first, beam)
         self._vad += [(int(frame.end), frame.probability) for frame in speech]
         for frame in tracks:
             self._tracks[(int(frame.at) - self.origin) // FRAME - 1] = frame
+        if self._nearness is not None:
+            self._near += self._nearness.push(beam, mics, tracks)
         self._beam = np.concatenate([self._beam, beam])
         self.end += len(beam)
         return speech
@@ -90,7 +98,7 @@ class Evidence:
         frame = self._beam[begin - self._beam_at :][:FRAME]
         self._features.append((self._above_floor(frame), self._spoken(begin + FRAME), 0.0))
         self._seen.append(np.zeros(CELLS))
-        self._judge(frame, self._look(self.frames))
+        self._look(self.frames)
         self.frames += 1
         done = []
         while begin + FRAME >= self.origin + self._next_window * HOP + WINDOW:
@@ -122,25 +130,16 @@ class Evidence:
             return self._features[-1][1] if self._features else 0.0
         return sum(odds) / (len(odds) - 1)
 
-    def _look(self, number: int) -> Floats:
-        """Enter the tracks of frame ``number``; what is told of it, float32 (TOLD,)."""
+    def _look(self, number: int) -> None:
+        """Enter the tracks of frame ``number``."""
         tracks = self._tracks.pop(number, None)
+        found = tracks.tracks if tracks else ()
         level, spoken, _ = self._features[-1]
-        found = sorted((t.salience for t in tracks.tracks), reverse=True) if tracks else []
-        first, second = ([_log_odds(salience) for salience in [*found, 0.0, 0.0]])[:2]
-        self._features[-1] = (level, spoken, first)
-        for track in tracks.tracks if tracks else ():
+        salience = max((track.salience for track in found), default=0.0)
+        self._features[-1] = (level, spoken, _log_odds(salience))
+        for track in found:
             self._seen[-1][round(track.azimuth_deg / 360.0 * CELLS) % CELLS] += track.salience
         self._seen[-1] /= max(float(self._seen[-1].sum()), 1.0)
-        speech = tracks.speech if tracks else None
-        overlap = tracks.overlap if tracks else None
-        return np.array([spoken, first, second, speech or 0.0, overlap or 0.0], np.float32)
-
-    def _judge(self, frame: Pcm, told: Floats) -> None:
-        """Enter the presence of the frame that is decided now."""
-        odds = self._presence.push(frame, told) if self._presence is not None else None
-        if odds is not None:
-            self._near.append(odds)
 
     def near(self, begin: int, end: int) -> Values | None:
         """Log-odds of near speech (frames,), the newest decided one held; None without."""
@@ -150,10 +149,6 @@ class Evidence:
         numbers = np.clip(np.arange(begin, end), self._near_from, newest)
         return np.array(self._near)[numbers - self._near_from]
 
-    @property
-    def _near_from(self) -> int:
-        return self.frames - LATENCY - len(self._near)
-
     def _forget(self) -> None:
         """Drop what is too old for any turn, a block at a time."""
         if len(self._features) > 2 * KEPT_FRAMES:
@@ -161,6 +156,7 @@ class Evidence:
             self._from += KEPT_FRAMES
         if len(self._near) > 2 * KEPT_FRAMES:
             del self._near[:KEPT_FRAMES]
+            self._near_from += KEPT_FRAMES
         if len(self._windows) > 2 * KEPT_FRAMES:
             del self._windows[:KEPT_FRAMES]
             self._windows_from += KEPT_FRAMES

@@ -18,8 +18,8 @@ from bayscribe.diarize.decode import PAUSE, decode, transitions
 from bayscribe.diarize.enrol import Voiceprint
 from bayscribe.diarize.evidence import FRAME, Evidence
 from bayscribe.diarize.mixture import CELLS, Places, Values
+from bayscribe.diarize.nearness import Nearness
 from bayscribe.diarize.people import People
-from bayscribe.diarize.presence import Presence
 from bayscribe.diarize.speech import VoiceActivity
 from bayscribe.diarize.voice import VoiceEncoder
 from bayscribe.stream import Analysis, Pcm, TrackFrame, Turn
@@ -50,7 +50,7 @@ class SpeakerTurns:
         voices: known voices.
         primary: label of the primary clinician; without one, who talks most leads.
         config: thresholds.
-        presence: whether somebody near speaks; without it, a linear fusion says so.
+        nearness: whether somebody near speaks; without it, a linear fusion says so.
     """
 
     def __init__(
@@ -60,10 +60,10 @@ class SpeakerTurns:
         voices: Sequence[Voiceprint],
         primary: str | None,
         config: DiarizeConfig | None = None,
-        presence: Presence | None = None,
+        nearness: Nearness | None = None,
     ) -> None:
         self._config = config or DiarizeConfig()
-        self._evidence = Evidence(activity, encoder, presence)
+        self._evidence = Evidence(activity, encoder, nearness)
         self.people = People(voices, self._config)
         self._primary = primary
         if primary is None:
@@ -80,7 +80,7 @@ class SpeakerTurns:
         self,
         first: SampleIndex,
         beam: Pcm,
-        mics: Pcm,  # noqa: ARG002 - part of the stage's contract; voices are judged on the beam
+        mics: Pcm,
         tracks: Sequence[TrackFrame],
     ) -> Analysis:
         """Take beam int16 (n,) and microphones int16 (n, mics) from ``first`` on."""
@@ -88,12 +88,16 @@ class SpeakerTurns:
         if not self._begun or first != self._evidence.end:
             turns += self._close()
             self._restart(first)
-        speech = self._evidence.push(first, beam, tracks)
+        speech = self._evidence.push(first, beam, mics, tracks)
         while self._evidence.pending:
             self._hear(self._evidence.advance())
             turns += self._recluster()
             turns += self._decide(self._evidence.frames, AHEAD)
         return Analysis(tuple(speech), tuple(turns))
+
+    def use(self, active: NDArray[np.bool_]) -> None:
+        """Leave out dead or stuck microphones, bool (mics,), from now on."""
+        self._evidence.use(active)
 
     def flush(self) -> Analysis:
         """What is left when the audio ends, or before a jump in it."""
@@ -148,15 +152,13 @@ class SpeakerTurns:
         return turns
 
     def _speech(self, begin: int, end: int) -> Values:
-        """Log-odds of speech (frames,)."""
+        """Log-odds of speech (frames,): the network's, or a linear fusion's without one."""
         config = self._config
-        weights = np.array([config.speech_level, config.speech_vad, config.speech_track])
-        linear = np.asarray(config.speech_bias + self._evidence.features(begin, end) @ weights)
         near = self._evidence.near(begin, end)
-        if near is None:
-            return linear
-        share = config.presence_share
-        return np.asarray(share * (near + config.presence_bias) + (1 - share) * linear)
+        if near is not None:
+            return near + config.near_bias
+        weights = np.array([config.speech_level, config.speech_vad, config.speech_track])
+        return np.asarray(config.speech_bias + self._evidence.features(begin, end) @ weights)
 
     def _scores(self, begin: int, end: int) -> Values:
         """Log-likelihood ratios (frames, 1 + persons) against the pause.

@@ -8,13 +8,14 @@ from collections.abc import Callable, Sequence
 
 from bayscribe.dsp.adapted import AdaptedSets
 from bayscribe.dsp.beam import FADE
-from bayscribe.dsp.geometry import Floats, bearing_difference
+from bayscribe.dsp.geometry import Floats
 from bayscribe.dsp.localize import SPAN_BLOCKS
+from bayscribe.dsp.look import Look
 from bayscribe.dsp.noise import NoiseShape
 from bayscribe.dsp.spectra import BLOCK
 from bayscribe.dsp.track import LAG_BLOCKS
 from bayscribe.dsp.weights import WeightSet, delay_and_sum
-from bayscribe.stream import SpeechFrame, Track, TrackFrame
+from bayscribe.stream import SpeechFrame, TrackFrame
 from bayscribe.units import SAMPLE_RATE, SampleIndex
 
 LOOKAHEAD = (SPAN_BLOCKS // 2 + LAG_BLOCKS + 2) * BLOCK
@@ -24,23 +25,11 @@ A block is decided half a span, LAG_BLOCKS blocks and a window's overhang after 
 the turn to it begins half a cross-fade before its first sample.
 """
 
-SWITCH_MARGIN = 0.15
-"""By how much more salient another talker must be than the one the beam is on."""
-
-ELSEWHERE_DEG = 18.0
-"""Tracks further apart than this are a switch; nearer ones are followed at once."""
-
-WIDE_AFTER_BLOCKS = 50
-"""Blocks without any talker after which the beam opens to all directions."""
-
-LOOK_ELEVATION_DEG = 20.0
-
 
 class BeamSteerer:
     """Tracks in, weight changes out.
 
-    The beam follows one talker, leaves him for another only when that one is clearly
-    more salient, holds its direction in pauses, and opens after a long one.
+    The beam goes where :class:`bayscribe.dsp.look.Look` looks.
 
     Args:
         mics: float64 (M, 3), metres, profile order.
@@ -61,9 +50,7 @@ class BeamSteerer:
         self._noise = noise
         self._adapted: NoiseShape | None = None
         self._active: tuple[bool, ...] | None = None
-        self._azimuth: float | None = None
-        self._elevation = LOOK_ELEVATION_DEG
-        self._silent = 0
+        self._look = Look()
         self._set = self._wide()
 
     @property
@@ -102,30 +89,10 @@ class BeamSteerer:
             self._sets.hear(shape)
 
     def _choose(self, frame: TrackFrame) -> WeightSet:
-        target = self._target(frame.tracks)
-        if target is None:
-            self._silent += 1
-            if self._silent >= WIDE_AFTER_BLOCKS:
-                self._azimuth = None
-        else:
-            self._silent = 0
-            self._azimuth = target.azimuth_deg
-            self._elevation = target.elevation_deg
-        if self._azimuth is None:
+        self._look.follow(frame)
+        if self._look.azimuth_deg is None:
             return self._wide()
-        return self._sets.at(self._azimuth, self._elevation, self._active)
-
-    def _target(self, tracks: Sequence[Track]) -> Track | None:
-        if not tracks:
-            return None
-        loudest = max(tracks, key=lambda t: t.salience)
-        if self._azimuth is None:
-            return loudest
-        held = min(tracks, key=lambda t: bearing_difference(t.azimuth_deg, self._azimuth or 0.0))
-        near = bearing_difference(held.azimuth_deg, self._azimuth) <= ELSEWHERE_DEG
-        if near and loudest.salience <= held.salience + SWITCH_MARGIN:
-            return held
-        return loudest
+        return self._sets.at(self._look.azimuth_deg, self._look.elevation_deg, self._active)
 
     def _wide(self) -> WeightSet:
         return delay_and_sum(self._mics, 0.0, 90.0, active=self._active)
