@@ -55,6 +55,11 @@ def write_scene(scene: Scene, folder: Path, references: bool) -> None:
     np.savez_compressed(folder / "rirs_mic0.npz", allow_pickle=False, **arrays)
 
 
+def write_noise(scene: Scene, folder: Path) -> None:
+    """Writes ``noise.flac``: what ``mics.flac`` has of everything but the turns."""
+    soundfile.write(folder / "noise.flac", scene.noise, SAMPLE_RATE, subtype="PCM_16")
+
+
 def write_excerpt(scene: Scene, folder: Path, start: float, seconds: float) -> None:
     """A few seconds of a scene for fast tests: ``mics.flac``, ``ref.rttm``, ``excerpt.json``."""
     folder.mkdir(parents=True, exist_ok=True)

@@ -48,6 +48,7 @@ def _parser() -> argparse.ArgumentParser:
     add("--n95", action=argparse.BooleanOptionalAction, help="respirators in the second half")
     add("--babble", type=int, help="voices in the background, 1 to 20")
     add("--no-references", action="store_true", help="leave out dry speech and responses")
+    add("--noise", action="store_true", help="also write the noise alone, to train networks")
     add("--cache", type=Path, help="where spoken sentences are kept")
     add("--list-voices", action="store_true", help="print the voices and stop")
     return p
@@ -136,7 +137,7 @@ def main(argv: list[str] | None = None) -> int:
     """Runs the command line; 0 when everything was written, 2 for bad use."""
     a = _parser().parse_args(argv)
     _check(a)
-    from benchmarks.scenes.files import write_scene
+    from benchmarks.scenes.files import write_noise, write_scene
     from benchmarks.scenes.scene import render
     from benchmarks.scenes.voices import VOICES, Speech
 
@@ -152,6 +153,8 @@ def main(argv: list[str] | None = None) -> int:
     for spec in _specs(a):
         scene = render(spec, speech)
         write_scene(scene, a.out / spec.name, not a.no_references)
+        if a.noise:
+            write_noise(scene, a.out / spec.name)
         _say(scene.truth)
     return 0
 

@@ -87,6 +87,7 @@ class Scene:
     Attributes:
         spec: what was asked for.
         pcm: int16 (frames, mics).
+        noise: float64 (frames, mics), of it all that is nobody's turn, before rounding.
         truth: contents of ``scene.json``.
         script: contents of ``script.json``.
         speech: (start s, end s, role) of every active span, for the RTTM.
@@ -97,6 +98,7 @@ class Scene:
 
     spec: SceneSpec
     pcm: NDArray[np.int16]
+    noise: Signal
     truth: dict[str, Any]
     script: dict[str, Any]
     speech: list[tuple[float, float, str]]
@@ -160,6 +162,7 @@ def render(spec: SceneSpec, speech: Speech) -> Scene:
     return Scene(
         spec=spec,
         pcm=pcm,
+        noise=bed + extra,
         truth=truth,
         script=_script_truth(spec, spoken),
         speech=[(a / SAMPLE_RATE, b / SAMPLE_RATE, t.role) for t in turns for a, b in t.active],

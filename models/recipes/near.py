@@ -121,8 +121,8 @@ def fit(scenes: Scenes, held: Scenes, minutes: float) -> dict[str, np.ndarray]:
     x = scenes.inputs()
     network = Near(x.mean(axis=0), x.std(axis=0) + 1e-3)
     optimizer = torch.optim.AdamW(network.parameters(), weight_decay=1e-2)
-    began, step, best, kept = time.monotonic(), 0, np.inf, {}
-    while (done := (time.monotonic() - began) / 60 / minutes) < 1:
+    began, done, step, best, kept = time.monotonic(), 0.0, 0, np.inf, {}
+    while done < 1:
         rate = 1.5e-3 * min(1, (step + 1) / 200) * (0.5 + 0.5 * np.cos(np.pi * done)) + 1e-5
         for group in optimizer.param_groups:
             group["lr"] = rate
@@ -133,8 +133,8 @@ def fit(scenes: Scenes, held: Scenes, minutes: float) -> dict[str, np.ndarray]:
         whole.backward()
         nn.utils.clip_grad_norm_(network.parameters(), 1.0)
         optimizer.step()
-        step += 1
-        if step % 250 == 0:
+        step, done = step + 1, (time.monotonic() - began) / 60 / minutes
+        if step % 250 == 0 or done >= 1:
             found, words = judged(network, held)
             print(f"{step} steps: {words}", flush=True)
             if found < best:

@@ -48,7 +48,7 @@ class DiarizeConfig(Struct, frozen=True, forbid_unknown_fields=True):
         revise_share: of a turn that is somebody else's before its label is rewritten.
     """
 
-    near_bias: float = 1.7
+    near_bias: float = 1.0
     speech_bias: float = 0.07
     speech_level: float = 0.54
     speech_vad: float = 0.06

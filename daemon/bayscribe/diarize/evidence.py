@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from bayscribe.diarize.interpreter import Floats
 from bayscribe.diarize.mixture import CELLS, Places, Values
-from bayscribe.diarize.nearness import Nearness
+from bayscribe.diarize.nearness import LATENCY, Nearness
 from bayscribe.diarize.speech import VoiceActivity
 from bayscribe.diarize.voice import DIMENSIONS, WINDOW, VoiceEncoder
 from bayscribe.stream import Pcm, SpeechFrame, TrackFrame
@@ -61,6 +61,7 @@ class Evidence:
         self._vad: deque[tuple[int, float]] = deque()
         self._tracks: dict[int, TrackFrame] = {}
         self._features: list[tuple[float, float, float]] = []
+        self._decided: deque[float] = deque()
         self._near: list[float] = []
         self._near_from = 0
         self._seen: list[Places] = []
@@ -82,7 +83,7 @@ class Evidence:
         for frame in tracks:
             self._tracks[(int(frame.at) - self.origin) // FRAME - 1] = frame
         if self._nearness is not None:
-            self._near += self._nearness.push(beam, mics, tracks)
+            self._decided += self._nearness.push(beam, mics, tracks)
         self._beam = np.concatenate([self._beam, beam])
         self.end += len(beam)
         return speech
@@ -99,6 +100,8 @@ class Evidence:
         self._features.append((self._above_floor(frame), self._spoken(begin + FRAME), 0.0))
         self._seen.append(np.zeros(CELLS))
         self._look(self.frames)
+        if self._nearness is not None and self.frames >= LATENCY:
+            self._near.append(self._decided.popleft())
         self.frames += 1
         done = []
         while begin + FRAME >= self.origin + self._next_window * HOP + WINDOW:

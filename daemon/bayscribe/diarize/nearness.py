@@ -24,6 +24,9 @@ BANDS = 64
 DELAY = 8
 """Frames that the network looks ahead: its answer is about the frame that many before."""
 
+LATENCY = 2
+"""Blocks of 100 ms behind a block that its answer waits for."""
+
 TOLD = 6
 """Numbers that are told of every frame."""
 
@@ -190,7 +193,7 @@ class Nearness:
 
         Returns:
             Mean log-odds of each block of 100 ms that is decided now, in order from the start
-            on: a block is decided 0.16 s after its end.
+            on. A block is decided within :data:`LATENCY` blocks after it.
         """
         done = []
         for row in self._hearing.push(beam, mics, tracks):
