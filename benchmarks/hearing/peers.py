@@ -122,7 +122,7 @@ def aligned(reference: np.ndarray, heard: np.ndarray, begin: int) -> np.ndarray:
 
 
 def beams(
-    truth: dict[str, Any], mics: np.ndarray, beam: np.ndarray
+    truth: dict[str, Any], mics: np.ndarray, ours: dict[str, np.ndarray]
 ) -> Iterator[tuple[dict[str, Any], dict[str, np.ndarray]]]:
     """Turns of one talker who stands, each with what every way of listening makes of it.
 
@@ -139,7 +139,7 @@ def beams(
         low, high = max(0, begin - MOST_DELAY), min(end + MOST_DELAY, mics.shape[1])
         here = mics[:, low:high]
         made = {
-            "the beam, blind": beam[low:high],
+            **{name: signal[low:high] for name, signal in ours.items()},
             **{f"{MICROPHONE} {n}": one for n, one in enumerate(here)},
             "delay-and-sum, true direction": delay_and_sum(here, places, azimuth),
             "MVDR, true direction, diffuse noise": mvdr(here, places, azimuth, everywhere),
@@ -153,7 +153,7 @@ def beams(
 
 
 def sound(
-    folder: Path, truth: dict[str, Any], mics: np.ndarray, beam: np.ndarray, cuts: Path
+    folder: Path, truth: dict[str, Any], mics: np.ndarray, ours: dict[str, np.ndarray], cuts: Path
 ) -> dict[str, dict[str, float]]:
     """SI-SDR, STOI and PESQ against the direct path, means over turns of one talker who stands.
 
@@ -163,7 +163,7 @@ def sound(
     responses = np.load(folder / "rirs_mic0.npz")
     rows: dict[str, list[list[float]]] = {}
     heard_in: dict[str, list[np.ndarray]] = {}
-    for turn, made in beams(truth, mics, beam):
+    for turn, made in beams(truth, mics, ours):
         begin, end, place, _ = turn["segments"][0]
         dry, _ = soundfile.read(folder / f"dry_{turn['talker']}.flac")
         reference = oaconvolve(dry[begin:end], responses[f"d_{place}"])[: end - begin]
@@ -210,11 +210,13 @@ def main() -> int:
         target = options.out / f"{folder.name}.peers.json"
         mics, _ = soundfile.read(folder / "mics.flac")
         beam, _ = soundfile.read(options.out / folder.name / "beam.wav")
+        with np.load(options.out / f"{folder.name}.views.npz") as views:
+            ours = {"the beam, blind": beam} | {name: views[name] for name in views.files}
         truth = json.loads((folder / "scene.json").read_text(encoding="utf-8"))
         places = geometry(truth)
         found = {
             "directions": {name: bearings(mics.T, places, name) for name in ("SRP", "MUSIC")},
-            "sound": sound(folder, truth, mics.T, beam, target.with_suffix(".npz")),
+            "sound": sound(folder, truth, mics.T, ours, target.with_suffix(".npz")),
         }
         target.write_text(json.dumps(found), encoding="utf-8")
     return 0

@@ -13,8 +13,10 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
+import numpy as np
+
 from bayscribe import resources
-from benchmarks.hearing import goals, measure
+from benchmarks.hearing import goals, masked, measure
 from benchmarks.hearing.words import Words
 
 LEVELS = (55, 60, 65, 70)
@@ -57,6 +59,8 @@ def hear(scenes: list[Path]) -> list[dict[str, Any]]:
     for scene in scenes:
         measure.process(scene, out / scene.name)
         found.append(measure.figures(scene, out / scene.name))
+        views: dict[str, Any] = {**masked.views(*measure.microphones(scene))}
+        np.savez(out / f"{scene.name}.views.npz", **views)
     _run([PEERS_PYTHON, "-m", "benchmarks.hearing.peers", "--out", out, *scenes])
     if DIARIZERS_PYTHON.exists():
         _run([DIARIZERS_PYTHON, "-m", "benchmarks.hearing.diarizers", "--out", out, *scenes])

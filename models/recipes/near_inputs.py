@@ -13,83 +13,17 @@ from pathlib import Path
 
 import numpy as np
 import soundfile
+from benchmarks.hearing.line import Line
 
-from bayscribe.audio.channel_check import ChannelCheck
 from bayscribe.audio.profiles import load_profile
-from bayscribe.diarize.interpreter import load_network
-from bayscribe.diarize.nearness import FFT, HOP, Hearing, bands
-from bayscribe.dsp.adaptive import BeamSteerer
-from bayscribe.dsp.beam import FixedPointBeam
-from bayscribe.dsp.bearings import Weighed
-from bayscribe.dsp.localize import Localizer
-from bayscribe.pipeline import Pipeline, Stages
-from bayscribe.segments.cutter import SegmentCutter
-from bayscribe.stream import Analysis, Block
-from bayscribe.units import SAMPLE_RATE, SampleIndex
+from bayscribe.diarize.nearness import FFT, HOP, bands
+from bayscribe.units import SAMPLE_RATE
 
 _FULL = 32768.0
 _TINY = 1e-10
 _TAPER = np.hanning(FFT + 1)[:-1]
 _SHARES = bands()
 _MEANS = (_SHARES / _SHARES.sum(axis=1, keepdims=True)).T
-
-
-class Kept:
-    """In the place of the speaker stage: asks for the network's inputs, and keeps them."""
-
-    def __init__(self, geometry: np.ndarray) -> None:
-        self._hearing = Hearing(geometry)
-        self.inputs, self.beam = [], []
-
-    def use(self, active: np.ndarray) -> None:
-        self._hearing.use(active)
-
-    def push(self, first, beam, mics, tracks) -> Analysis:  # noqa: ARG002
-        self.beam.append(beam)
-        self.inputs.append(self._hearing.push(beam, mics, tracks))
-        return Analysis()
-
-    def flush(self) -> Analysis:
-        return Analysis()
-
-
-class Steered(BeamSteerer):
-    """Remembers every change of weights."""
-
-    def __init__(self, *args, **options) -> None:
-        super().__init__(*args, **options)
-        self.changes = []
-
-    def push(self, frames, speech=()):
-        changes = super().push(frames, speech)
-        self.changes += changes
-        return changes
-
-
-class Line:
-    """The product's line up to the beam, on one recording."""
-
-    def __init__(self, pcm: np.ndarray, geometry: np.ndarray) -> None:
-        network = load_network("bearings")
-
-        def weigh(maps, scalars):
-            out = network.run({"maps": maps[None], "scalars": scalars[None]})
-            return Weighed(out["logits"][0], *(float(odds) for odds in out["odds"][0]))
-
-        kept, localizer = Kept(geometry), Localizer(geometry, network=weigh)
-        self._steered = Steered(geometry, noise=localizer.noise)
-        stages = Stages(ChannelCheck(geometry), localizer, self._steered, kept, SegmentCutter())
-        line = Pipeline(stages, len(geometry))
-        line.push(Block(SampleIndex(0), pcm))
-        line.flush()
-        self.beam, self.inputs = np.concatenate(kept.beam), np.concatenate(kept.inputs)
-
-    def again(self, pcm: np.ndarray) -> np.ndarray:
-        """Another sound int16 (frames, mics) through the very same beam."""
-        beam = FixedPointBeam(self._steered.initial)
-        for at, weights in self._steered.changes:
-            beam.steer(weights, at)
-        return np.concatenate([beam.push(pcm), beam.flush()])[: len(self.beam)]
 
 
 def nepers(sound: np.ndarray, frames: int) -> np.ndarray:

@@ -3,8 +3,8 @@
 import numpy as np
 
 from bayscribe.dsp.adaptive import LOOKAHEAD, BeamSteerer
-from bayscribe.dsp.look import WIDE_AFTER_BLOCKS
 from bayscribe.dsp.beam import FADE, FixedPointBeam
+from bayscribe.dsp.look import WIDE_AFTER_BLOCKS
 from bayscribe.dsp.spectra import BLOCK
 from bayscribe.stream import Track, TrackFrame
 from bayscribe.units import SampleIndex
