@@ -3,18 +3,30 @@
 A view for judging alone: what is hashed, kept and heard back is the beam itself.
 """
 
+from pathlib import Path
+
 import numpy as np
+import soundfile
 from numpy.typing import NDArray
 
+from bayscribe.audio.profiles import load_profile
 from bayscribe.diarize.interpreter import Floats, load_network
 from bayscribe.diarize.nearness import DELAY, FFT, HOP, STATE, bands
 from bayscribe.stream import Pcm
+from benchmarks.hearing import measure
 from benchmarks.hearing.line import Geometry, Line
 
 WAYS = {"the beam, masked": 1.0, "the beam, half masked": 0.5}
 """Exponent of the mask by way of listening."""
 
 _TAPER = np.hanning(FFT + 1)[:-1]
+
+
+def microphones(scene: Path) -> tuple[Pcm, Geometry]:
+    """A scene's recording, int16 (n, mics), and where its microphones are, metres (mics, 3)."""
+    pcm, _ = soundfile.read(scene / "mics.flac", dtype="int16")
+    profile = load_profile(str(measure.TOP / "tests" / "scenes" / measure.ARRAYS[pcm.shape[1]]))
+    return pcm, np.array([(m.x, m.y, m.z) for m in profile.microphones])
 
 
 def masks(inputs: Floats) -> Floats:

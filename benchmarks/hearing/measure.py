@@ -7,12 +7,6 @@ import sys
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-import soundfile
-from numpy.typing import NDArray
-
-from bayscribe.audio.profiles import load_profile
-from bayscribe.stream import Pcm
 from benchmarks.hearing import scoring
 
 TOP = Path(__file__).resolve().parents[2]
@@ -23,13 +17,6 @@ NEAR_S = 0.3
 COLLAR_S = 0.25
 LEAST_TURN_S = 1.5
 """Shorter turns are not judged by their sound."""
-
-
-def microphones(scene: Path) -> tuple[Pcm, NDArray[np.float64]]:
-    """A scene's recording, int16 (n, mics), and where its microphones are, metres (mics, 3)."""
-    pcm, _ = soundfile.read(scene / "mics.flac", dtype="int16")
-    profile = load_profile(str(TOP / "tests" / "scenes" / ARRAYS[pcm.shape[1]]))
-    return pcm, np.array([(m.x, m.y, m.z) for m in profile.microphones])
 
 
 def process(scene: Path, out: Path) -> None:

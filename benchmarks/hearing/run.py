@@ -59,7 +59,7 @@ def hear(scenes: list[Path]) -> list[dict[str, Any]]:
     for scene in scenes:
         measure.process(scene, out / scene.name)
         found.append(measure.figures(scene, out / scene.name))
-        views: dict[str, Any] = {**masked.views(*measure.microphones(scene))}
+        views: dict[str, Any] = {**masked.views(*masked.microphones(scene))}
         np.savez(out / f"{scene.name}.views.npz", **views)
     _run([PEERS_PYTHON, "-m", "benchmarks.hearing.peers", "--out", out, *scenes])
     if DIARIZERS_PYTHON.exists():
