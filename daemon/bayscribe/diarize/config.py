@@ -53,7 +53,7 @@ class DiarizeConfig(Struct, frozen=True, forbid_unknown_fields=True):
     speech_level: float = 0.54
     speech_vad: float = 0.06
     speech_track: float = 0.05
-    speech_gain: Positive = 0.7
+    speech_gain: Positive = 0.4
     voice_gain: Positive = 2.0
     place_gain: Share = 0.25
     switch: float = -4.0
