@@ -95,8 +95,8 @@ def loss(answer, speech, beam, talking, level) -> tuple[torch.Tensor, float, flo
     return whole, float(power), float(odds[0])
 
 
-def judged(network: Near, held: Scenes) -> tuple[float, str]:
-    """Mean loss over whole scenes, and it in words."""
+def judged(network: Near, held: Scenes) -> str:
+    """Mean losses over whole scenes, in words."""
     network.eval()
     rows, wrong = [], []
     with torch.no_grad():
@@ -112,16 +112,16 @@ def judged(network: Near, held: Scenes) -> tuple[float, str]:
             wrong.append(float((said != (talking[0, :, 0] > 0)).sum() / talking[0, :, 0].sum()))
     mean = np.mean(rows, axis=0)
     words = f"loss {mean[0]:.4f}, power {mean[1]:.4f}, odds {mean[2]:.3f}"
-    return float(mean[0]), f"{words}, wrong {100 * np.mean(wrong):.1f} % of the speech"
+    return f"{words}, wrong {100 * np.mean(wrong):.1f} % of the speech"
 
 
 def fit(scenes: Scenes, held: Scenes, minutes: float) -> dict[str, np.ndarray]:
-    """Weights of the network at its best on the held-back scenes."""
+    """Weights of the network after so many minutes."""
     torch.manual_seed(0)
     x = scenes.inputs()
     network = Near(x.mean(axis=0), x.std(axis=0) + 1e-3)
     optimizer = torch.optim.AdamW(network.parameters(), weight_decay=1e-2)
-    began, done, step, best, kept = time.monotonic(), 0.0, 0, np.inf, {}
+    began, done, step = time.monotonic(), 0.0, 0
     while done < 1:
         rate = 1.5e-3 * min(1, (step + 1) / 200) * (0.5 + 0.5 * np.cos(np.pi * done)) + 1e-5
         for group in optimizer.param_groups:
@@ -135,12 +135,8 @@ def fit(scenes: Scenes, held: Scenes, minutes: float) -> dict[str, np.ndarray]:
         optimizer.step()
         step, done = step + 1, (time.monotonic() - began) / 60 / minutes
         if step % 250 == 0 or done >= 1:
-            found, words = judged(network, held)
-            print(f"{step} steps: {words}", flush=True)
-            if found < best:
-                best = found
-                kept = {k: v.numpy().copy() for k, v in network.state_dict().items()}
-    return kept
+            print(f"{step} steps: {judged(network, held)}", flush=True)
+    return {k: v.numpy().copy() for k, v in network.state_dict().items()}
 
 
 class Step(tf.Module):
@@ -213,7 +209,7 @@ def main() -> None:
     """Train, convert and check."""
     parser = argparse.ArgumentParser(description="Train the near-speech network.")
     parser.add_argument("scenes", type=Path, help="folder of .npz files to train on")
-    parser.add_argument("--held", type=Path, required=True, help="folder of others, to choose by")
+    parser.add_argument("--held", type=Path, required=True, help="folder of others, to judge by")
     parser.add_argument("--minutes", type=float, default=40.0, help="of training")
     parser.add_argument("--out", type=Path, required=True)
     options = parser.parse_args()
